@@ -1,0 +1,71 @@
+/** Names in the catalogue: what is allowed, checked once at the edge. A name is a label, never an identity. */
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+
+declare const entryNameBrand: unique symbol;
+/** A checked name: NFC, segments divided by `/`, safe to join below a folder on every system. */
+export type EntryName = string & { readonly [entryNameBrand]: true };
+
+// eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/u;
+const WINDOWS_RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?$/iu;
+const WINDOWS_DRIVE = /^[a-z]:(?:\/|$)/iu;
+const WINDOWS_UNUSABLE = /[<>:"|?*]/gu;
+const encoder = new TextEncoder();
+
+/** Reads a name from outside; normalises it to NFC. Throws `usage` with what is wrong and where. */
+export function parseEntryName(text: string): EntryName {
+  const problem = entryNameProblem(text);
+  if (problem !== undefined) throw new ShoalError('usage', `the name ${quote(text)} is refused: ${problem}`);
+  return text.normalize('NFC') as EntryName;
+}
+
+/** Why a name is refused, as the end of a sentence; undefined when it is fine. */
+export function entryNameProblem(text: string): string | undefined {
+  if (text.length === 0) return 'it is empty';
+  if (!text.isWellFormed()) return 'it is not valid Unicode';
+  const name = text.normalize('NFC');
+  if (encoder.encode(name).length > limits.NAME_BYTES_MAX) return `it has more than ${limits.NAME_BYTES_MAX} bytes`;
+  if (CONTROL.test(name)) return 'it contains a control character';
+  if (name.includes('\\')) return 'it contains a backslash, which divides folders on Windows';
+  if (name.startsWith('/') || WINDOWS_DRIVE.test(name)) return 'it is an absolute path';
+  const segments = name.split('/');
+  if (segments.length > limits.NAME_SEGMENTS_MAX) return `it has more than ${limits.NAME_SEGMENTS_MAX} segments`;
+  for (const segment of segments) {
+    const problem = segmentProblem(segment);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function segmentProblem(segment: string): string | undefined {
+  if (segment === '') return 'a segment is empty';
+  if (segment === '.' || segment === '..') return `"${segment}" is not allowed in a name`;
+  if (encoder.encode(segment).length > limits.NAME_SEGMENT_BYTES_MAX)
+    return `a segment has more than ${limits.NAME_SEGMENT_BYTES_MAX} bytes`;
+  if (WINDOWS_RESERVED.test(segment)) return `${quote(segment)} is reserved on Windows`;
+  return undefined;
+}
+
+/** A name for a message: shortened, with anything unprintable escaped. */
+export function quote(text: string): string {
+  const short = text.length > 80 ? `${text.slice(0, 77)}...` : text;
+  return JSON.stringify(short);
+}
+
+/** The last segment of a name: what a downloaded file is called unless `-o` says otherwise. */
+export function baseName(name: EntryName): string {
+  return name.slice(name.lastIndexOf('/') + 1);
+}
+
+/**
+ * The segments of the path below a target folder where an entry of this name is written. On Windows the characters that its file
+ * systems refuse become `_` and dots and spaces at the end of a segment go; elsewhere the name is used as it is.
+ */
+export function localPathSegments(name: EntryName, platform: string): readonly string[] {
+  const segments = name.split('/');
+  if (platform !== 'win32') return segments;
+  return segments.map((segment) =>
+    segment.replace(WINDOWS_UNUSABLE, '_').replace(/[. ]+$/u, (tail) => '_'.repeat(tail.length)),
+  );
+}

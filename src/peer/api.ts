@@ -1,0 +1,141 @@
+/** What a node offers to the command line, the shell and tests: plain data in, plain data and events out. */
+import type { ContentId, Sha256Hex } from '../content/digest.ts';
+import type { Manifest } from '../content/manifest.ts';
+
+export interface NodeOptions {
+  /** Base URLs of trackers, tried in order. */
+  readonly trackerUrls: readonly string[];
+  /** Where to accept connections; port 0: any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Host to announce instead of what the tracker sees. */
+  readonly advertise?: string | undefined;
+  /** Where the node keeps its index; undefined: a node that shares no library (a plain `get`). */
+  readonly dataDir?: string | undefined;
+  /** Bytes a second; undefined: no limit. */
+  readonly limitUp?: number | undefined;
+  readonly limitDown?: number | undefined;
+  readonly token?: string | undefined;
+}
+
+/** A file of the library that has its manifest. */
+export interface SharedEntry {
+  readonly name: string;
+  readonly path: string;
+  readonly manifest: Manifest;
+}
+
+export interface ShareProgress {
+  /** Files and bytes found so far, and of those the ones that are hashed or known to be unchanged. */
+  readonly filesTotal: number;
+  readonly filesDone: number;
+  readonly bytesTotal: number;
+  readonly bytesDone: number;
+}
+
+export interface ShareOptions {
+  readonly chunkSize?: number | undefined;
+  readonly onProgress?: (progress: ShareProgress) => void;
+  /** Called for each entry when the tracker has it; again for files that appear or change later. */
+  readonly onShared?: (entry: SharedEntry) => void;
+  /** Called for each entry that is withdrawn (changed or deleted). */
+  readonly onWithdrawn?: (entry: SharedEntry) => void;
+  /** Called for files that cannot be shared: where and why. */
+  readonly onProblem?: (path: string, message: string) => void;
+}
+
+export interface GetOptions {
+  /** A name, `name@hex`, a contentId, or the URL of a descriptor. */
+  readonly what: string;
+  /** `undefined`: the current folder; a folder (ends with a separator or exists); a file; `-`: standard output, in order. */
+  readonly output?: string | undefined;
+  readonly expectedSha256?: Sha256Hex | undefined;
+  /** `host:port` of peers to use besides those the tracker names. */
+  readonly from?: readonly string[] | undefined;
+  /** Use one source, the best, instead of all. */
+  readonly single?: boolean | undefined;
+  /** Fetch chunks in order. */
+  readonly sequential?: boolean | undefined;
+  /** Give up after this long without a byte; the partial file stays. */
+  readonly stallTimeoutMs?: number | undefined;
+  readonly onProgress?: (progress: GetProgress) => void;
+  readonly onPeerBanned?: (banned: { readonly address: string; readonly reason: string }) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface GetProgress {
+  /** Bytes verified and written, those of an earlier run included. */
+  readonly bytes: number;
+  readonly total: number;
+  readonly bytesPerSecond: number;
+  /** Connected sources. */
+  readonly peers: number;
+  readonly etaSeconds: number | null;
+  /** Why nothing moves, when nothing moves; else null. */
+  readonly stalled: string | null;
+  readonly name: string;
+}
+
+export interface SourceTally {
+  /** `host:port`. */
+  readonly address: string;
+  /** Peer id in hex; '' for a range source. */
+  readonly peer: string;
+  readonly bytes: number;
+  readonly chunks: number;
+  readonly rttMs: number | null;
+  /** Seconds from this source's first to its last byte. */
+  readonly seconds: number;
+}
+
+export interface GetResult {
+  readonly name: string;
+  /** Where the file is; '-' for standard output. */
+  readonly path: string;
+  readonly size: number;
+  readonly sha256: Sha256Hex;
+  /** '' for an entry that has no manifest. */
+  readonly content: ContentId | '';
+  readonly seconds: number;
+  readonly bytesPerSecond: number;
+  /** Bytes that were there already, from an earlier run. */
+  readonly resumedBytes: number;
+  readonly peers: readonly SourceTally[];
+}
+
+export interface TransferStatus {
+  readonly name: string;
+  readonly content: string;
+  readonly size: number;
+  readonly bytes: number;
+  readonly state: 'seeding' | 'fetching' | 'stalled';
+  readonly reason: string | null;
+  readonly peers: number;
+  readonly bytesPerSecondUp: number;
+  readonly bytesPerSecondDown: number;
+}
+
+export interface NodeStatus {
+  readonly peer: string;
+  readonly address: string;
+  readonly tracker: { readonly url: string; readonly state: 'connected' | 'away' };
+  readonly sharedFiles: number;
+  readonly sharedBytes: number;
+  readonly connections: number;
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+  readonly transfers: readonly TransferStatus[];
+}
+
+export interface PeerNode {
+  /** Peer id in hex. */
+  readonly peerId: string;
+  /** `host:port` on which the node accepts connections. */
+  readonly address: string;
+  /** Indexes and announces files and folders; resolves when all that was found is announced. Goes on watching until close. */
+  share(paths: readonly string[], options?: ShareOptions): Promise<void>;
+  /** Downloads one content; resolves when it is whole, verified and in place. Rejects with a ShoalError. */
+  get(options: GetOptions): Promise<GetResult>;
+  status(): NodeStatus;
+  /** Leaves the swarm and the tracker, flushes journals, closes every handle. */
+  close(): Promise<void>;
+}
