@@ -98,6 +98,32 @@ export class Bitfield {
     return -1;
   }
 
+  /** The first member at or after `from`, or -1. */
+  firstMember(from = 0): number {
+    return this.firstCommon(this, from);
+  }
+
+  /** The first chunk at or after `from` that is in both sets, or -1. Both must be of one content. */
+  firstCommon(other: Bitfield, from = 0): number {
+    const mine = this.#bytes;
+    const theirs = other.#bytes;
+    let at = from >> 3;
+    let both = (mine[at] ?? 0) & (theirs[at] ?? 0) & (0xff >> (from & 7));
+    while (both === 0) {
+      if (++at >= mine.length) return -1;
+      both = (mine[at] as number) & (theirs[at] as number);
+    }
+    return at * 8 + Math.clz32(both) - 24;
+  }
+
+  /** How many chunks are in both sets. */
+  countCommon(other: Bitfield): number {
+    let count = 0;
+    for (let at = 0; at < this.#bytes.length; at++)
+      count += popcount8((this.#bytes[at] as number) & (other.#bytes[at] as number));
+    return count;
+  }
+
   clone(): Bitfield {
     const copy = new Bitfield(this.chunkCount);
     copy.#bytes.set(this.#bytes);

@@ -1,0 +1,58 @@
+/** Who may not take part for a while, and for how long. Every ban expires (dataplane rule: one mismatch may be bad memory). */
+
+export type Offence = 'integrity' | 'protocol';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+/** Offenders remembered; beyond it the one whose ban ends first is forgotten. */
+const OFFENDERS_MAX = 10_000;
+
+interface Record {
+  untilMs: number;
+  readonly offences: { readonly offence: Offence; readonly atMs: number }[];
+}
+
+export class BanList {
+  readonly #records = new Map<string, Record>();
+
+  /**
+   * Notes an offence of a peer (a peer id or an address) and says until when it is banned: a wrong byte 60 s, and 24 h for a
+   * second within the hour; a broken protocol 10 min, and 24 h for the third within the day.
+   */
+  punish(key: string, offence: Offence, nowMs: number): number {
+    const record = this.#records.get(key) ?? { untilMs: 0, offences: [] };
+    this.#records.set(key, record);
+    record.offences.push({ offence, atMs: nowMs });
+    if (record.offences.length > 8) record.offences.shift();
+    record.untilMs = Math.max(record.untilMs, nowMs + this.#sentenceMs(record, offence, nowMs));
+    this.#forgetSome(nowMs);
+    return record.untilMs;
+  }
+
+  isBanned(key: string, nowMs: number): boolean {
+    const record = this.#records.get(key);
+    return record !== undefined && record.untilMs > nowMs;
+  }
+
+  #sentenceMs(record: Record, offence: Offence, nowMs: number): number {
+    const within = (spanMs: number): number =>
+      record.offences.filter((one) => one.offence === offence && nowMs - one.atMs <= spanMs).length;
+    if (offence === 'integrity') return within(HOUR_MS) >= 2 ? DAY_MS : MINUTE_MS;
+    return within(DAY_MS) >= 3 ? DAY_MS : 10 * MINUTE_MS;
+  }
+
+  #forgetSome(nowMs: number): void {
+    if (this.#records.size <= OFFENDERS_MAX) return;
+    let first: string | undefined;
+    let firstMs = Number.POSITIVE_INFINITY;
+    for (const [key, record] of this.#records) {
+      if (record.untilMs < firstMs) {
+        first = key;
+        firstMs = record.untilMs;
+      }
+      if (record.untilMs + DAY_MS < nowMs) this.#records.delete(key);
+    }
+    if (first !== undefined && this.#records.size > OFFENDERS_MAX) this.#records.delete(first);
+  }
+}

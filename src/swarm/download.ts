@@ -1,0 +1,519 @@
+/**
+ * The receiving half of a swarm: answers grants with the chunk that is best at that moment, follows every request to its end,
+ * moves chunks from missing to had, and asks elsewhere what does not come. It never queues at an uploader: without a grant it
+ * only says that it is interested.
+ */
+import { chunkBytes } from '../content/chunk-layout.ts';
+import { IN_FLIGHT_BYTES_MAX, SOURCES_PER_CHUNK_MAX } from '../limits.ts';
+import { ChunkPicker } from './chunk-picker.ts';
+import type { SwarmContext } from './context.ts';
+import { expectedMs, isWorthASecondSource, medianRateOf, remainingMs } from './endgame.ts';
+import { median, RateMeter } from './estimators.ts';
+import type { LinkId, StallReason, SwarmMessage } from './facts.ts';
+import type { Neighbour, Request } from './neighbour.ts';
+import { RequestLedger, type IncomingFragment } from './requests.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+const CHECK_INTERVAL_MS = 250;
+const ENDGAME_INTERVAL_MS = 100;
+/** Chunks in flight that are always allowed, whatever the measured rate. */
+const IN_FLIGHT_CHUNKS_MIN = 4;
+/** Before anything is measured we behave like a fast machine: declines at the start cost more than a moment of queue. */
+const FIRST_RATE_BYTES_PER_SECOND = 50_000_000;
+/** Extra bytes the end-game may cost: four chunks or one percent, whichever is more. */
+const WASTE_CHUNKS = 4;
+const WASTE_SHARE = 0.01;
+const SNUBS_MAX = 3;
+const SNUB_MEMORY_MS = 600_000;
+/** A snubbed source is tried with a single chunk again after this. */
+const SNUB_RETRY_MS = 5_000;
+/** In single-source mode the choice waits this long for round-trip times of all. */
+const SINGLE_CHOICE_MS = 1_000;
+
+type GrantMessage = Extract<SwarmMessage, { type: 'grant' }>;
+type RejectMessage = Extract<SwarmMessage, { type: 'reject' }>;
+
+export class Download {
+  readonly #context: SwarmContext;
+  readonly #picker: ChunkPicker;
+  readonly #ledger = new RequestLedger();
+  readonly #bucket: TokenBucket;
+  readonly #meter = new RateMeter();
+  readonly #startedAtMs: number;
+  #completeNeighbours = 0;
+  #diskPaused = false;
+  #wastedBytes = 0;
+  #soleLink: LinkId | undefined;
+  #nextCheckMs: number;
+  #lastGainedMs: number;
+  /** Neighbours told to wait, longest first. */
+  readonly #waiting = new Set<LinkId>();
+  /** Chunks the end-game would like from a neighbour's next grant. */
+  readonly #endgameWishes = new Map<LinkId, number>();
+
+  constructor(context: SwarmContext, nowMs: number) {
+    this.#context = context;
+    this.#picker = new ChunkPicker(context.have, context.random);
+    this.#bucket = new TokenBucket(context.options.downBytesPerSecond, nowMs);
+    this.#startedAtMs = nowMs;
+    this.#nextCheckMs = nowMs;
+    this.#lastGainedMs = nowMs;
+  }
+
+  get wantsMore(): boolean {
+    return !this.#context.have.isFull;
+  }
+
+  /** Chunks neighbours that are not complete have of `chunkIndex`, and the number of complete ones on top. */
+  availability(chunkIndex: number): number {
+    return this.#picker.availability(chunkIndex) + this.#completeNeighbours;
+  }
+
+  /** The same without complete neighbours. */
+  copiesAtLeechers(chunkIndex: number): number {
+    return this.#picker.availability(chunkIndex);
+  }
+
+  get wastedBytes(): number {
+    return this.#wastedBytes;
+  }
+
+  bytesPerSecond(nowMs: number): number {
+    return this.#meter.current(nowMs);
+  }
+
+  setLimit(bytesPerSecond: number, nowMs: number): void {
+    this.#bucket.setRate(bytesPerSecond, nowMs);
+    this.#nextCheckMs = nowMs;
+  }
+
+  // ---- what neighbours have ------------------------------------------------------------------------------------------------
+
+  /** A neighbour's first map has been put into `theirs` and `complete`. */
+  mapped(neighbour: Neighbour): void {
+    if (neighbour.complete) this.#completeNeighbours++;
+    else for (const chunk of neighbour.theirs) this.#picker.raise(chunk);
+    neighbour.wantedCount = this.#picker.pickable.countCommon(neighbour.theirs);
+  }
+
+  /** A neighbour has gained a chunk, which is already in `theirs`. */
+  neighbourGained(neighbour: Neighbour, chunkIndex: number): void {
+    this.#picker.raise(chunkIndex);
+    if (this.#picker.isPickable(chunkIndex)) {
+      neighbour.wantedCount++;
+      this.#rearmIfNeeded(neighbour);
+    }
+    if (!neighbour.theirs.isFull) return;
+    // from now on it is counted once, not once a chunk
+    for (let chunk = 0; chunk < this.#context.layout.chunkCount; chunk++) this.#picker.lower(chunk);
+    this.#completeNeighbours++;
+    neighbour.complete = true;
+  }
+
+  /** A neighbour is about to lose a chunk that is still in `theirs`. */
+  neighbourLosing(neighbour: Neighbour, chunkIndex: number): void {
+    if (neighbour.complete) {
+      neighbour.complete = false;
+      this.#completeNeighbours--;
+      for (const chunk of neighbour.theirs) this.#picker.raise(chunk);
+    }
+    this.#picker.lower(chunkIndex);
+    if (this.#picker.isPickable(chunkIndex)) neighbour.wantedCount--;
+  }
+
+  unlinked(neighbour: Neighbour, nowMs: number): void {
+    if (neighbour.mapped) {
+      if (neighbour.complete) this.#completeNeighbours--;
+      else for (const chunk of neighbour.theirs) this.#picker.lower(chunk);
+    }
+    this.#endgameWishes.delete(neighbour.link);
+    this.#waiting.delete(neighbour.link);
+    for (const request of [...neighbour.requests.values()]) {
+      // a chunk that is being checked is whole: its source is no longer needed
+      if (request.state !== 'checking') this.#giveUp(neighbour, request);
+    }
+    if (this.#soleLink === neighbour.link) {
+      this.#soleLink = undefined;
+      this.#rearmAll();
+    }
+    this.#nextCheckMs = nowMs;
+  }
+
+  // ---- grants --------------------------------------------------------------------------------------------------------------
+
+  grant(neighbour: Neighbour, grant: GrantMessage, nowMs: number): void {
+    const chunk = this.#choose(neighbour, grant.suggestions, nowMs);
+    if (typeof chunk !== 'number') {
+      neighbour.declined = chunk === 'nothing-needed' ? 'nothing-needed' : 'busy';
+      if (neighbour.declined === 'busy') this.#waiting.add(neighbour.link);
+      this.#context.send(neighbour, { type: 'decline', grantId: grant.grantId, reason: chunk });
+      return;
+    }
+    neighbour.grantWaitMs.add(grant.etaMs);
+    const request = this.#ledger.open(neighbour, chunk, chunkBytes(this.#context.layout, chunk), grant.etaMs, nowMs);
+    if (this.#picker.isPickable(chunk)) this.#leavePicker(chunk);
+    this.#context.send(neighbour, {
+      type: 'request',
+      grantId: grant.grantId,
+      requestId: request.requestId,
+      chunkIndex: chunk,
+    });
+  }
+
+  /** The chunk for a grant, or the reason to give it back. */
+  #choose(
+    neighbour: Neighbour,
+    suggestions: readonly number[],
+    nowMs: number,
+  ): number | 'nothing-needed' | 'busy' | 'disk' {
+    if (!this.wantsMore) return 'nothing-needed';
+    if (this.#diskPaused) return 'disk';
+    if (this.#context.options.single && !this.#isSole(neighbour, nowMs))
+      return this.#soleLink === undefined ? 'busy' : 'nothing-needed';
+    const inFlight = this.#ledger.inFlightBytes;
+    if (inFlight > 0 && inFlight + this.#context.layout.chunkSize > this.#inFlightMax(nowMs)) return 'busy';
+    if (neighbour.snubbed && !this.#mayRetrySnubbed(neighbour, nowMs)) return 'busy';
+    if (this.#bucket.waitMs(nowMs) > 0) return 'busy';
+    const chunk = this.#pick(neighbour, suggestions, nowMs);
+    if (chunk < 0) return 'nothing-needed';
+    this.#bucket.take(chunkBytes(this.#context.layout, chunk), nowMs);
+    return chunk;
+  }
+
+  /**
+   * Suggested chunks first, then the rarest, then what the end-game wishes for. With only complete neighbours nobody gains from
+   * rarity, and going in order lets disks read ahead and the whole-file digest keep pace.
+   */
+  #pick(neighbour: Neighbour, suggestions: readonly number[], nowMs: number): number {
+    for (const chunk of suggestions) {
+      if (chunk < this.#context.layout.chunkCount && neighbour.theirs.has(chunk) && this.#picker.isPickable(chunk))
+        return chunk;
+    }
+    const inOrder =
+      this.#context.options.order === 'in-order' || this.#completeNeighbours === this.#context.neighbours.size;
+    const chunk = inOrder ? this.#picker.pickInOrder(neighbour.theirs) : this.#picker.pickRarest(neighbour.theirs);
+    return chunk >= 0 ? chunk : this.#pickSecondSource(neighbour, nowMs);
+  }
+
+  #inFlightMax(nowMs: number): number {
+    const { chunkSize } = this.#context.layout;
+    const rate = this.#meter.current(nowMs) || FIRST_RATE_BYTES_PER_SECOND;
+    const rtts: number[] = [];
+    let activeSources = 0;
+    for (const neighbour of this.#context.neighbours.values()) {
+      if (neighbour.rttMs !== undefined) rtts.push(neighbour.rttMs);
+      if (neighbour.requests.size > 0) activeSources++;
+    }
+    const roundTripS = median(rtts, 20) / 1000;
+    const wanted = Math.max(
+      IN_FLIGHT_CHUNKS_MIN * chunkSize,
+      2 * rate * roundTripS + 2 * chunkSize * activeSources,
+      rate * 0.1,
+    );
+    return Math.min(IN_FLIGHT_BYTES_MAX, wanted);
+  }
+
+  #isSole(neighbour: Neighbour, nowMs: number): boolean {
+    if (this.#soleLink !== undefined) return this.#soleLink === neighbour.link;
+    const able = [...this.#context.neighbours.values()].filter((one) => one.wantedCount > 0 && !one.snubbed);
+    const allMeasured = able.every((one) => one.rttMs !== undefined);
+    if (
+      nowMs - this.#startedAtMs < SINGLE_CHOICE_MS &&
+      !(allMeasured && nowMs - this.#startedAtMs > SINGLE_CHOICE_MS / 2)
+    )
+      return false;
+    const rttOf = (one: Neighbour): number => one.rttMs ?? Number.POSITIVE_INFINITY;
+    let best: Neighbour | undefined;
+    for (const one of able) if (best === undefined || rttOf(one) < rttOf(best)) best = one;
+    this.#soleLink = best?.link;
+    return best === neighbour;
+  }
+
+  #mayRetrySnubbed(neighbour: Neighbour, nowMs: number): boolean {
+    if (neighbour.requests.size > 0) return false;
+    const lastSnub = neighbour.snubTimesMs[neighbour.snubTimesMs.length - 1] ?? Number.NEGATIVE_INFINITY;
+    if (nowMs - lastSnub >= SNUB_RETRY_MS) return true;
+    for (const other of this.#context.neighbours.values())
+      if (other !== neighbour && !other.snubbed && other.wantedCount > 0) return false;
+    return true;
+  }
+
+  // ---- bytes ---------------------------------------------------------------------------------------------------------------
+
+  admit(neighbour: Neighbour, fragment: IncomingFragment, nowMs: number): 'take' | 'skip' {
+    const verdict = this.#ledger.admit(neighbour, fragment, nowMs);
+    if (verdict === 'skip') {
+      this.#wastedBytes += fragment.byteCount;
+      const request = neighbour.requests.get(fragment.requestId);
+      if (request !== undefined) this.#ledger.received(neighbour, request, fragment.byteCount, nowMs);
+    }
+    return verdict;
+  }
+
+  fragment(neighbour: Neighbour, requestId: number, byteCount: number, nowMs: number): void {
+    const request = neighbour.requests.get(requestId);
+    if (request === undefined) return;
+    const whole = this.#ledger.received(neighbour, request, byteCount, nowMs);
+    this.#meter.add(nowMs, byteCount);
+    neighbour.receivedBytes += byteCount;
+    neighbour.lastUsefulAtMs = nowMs;
+    if (!whole) return;
+    const tookMs = Math.max(
+      1,
+      nowMs - (Number.isNaN(request.firstByteAtMs) ? request.requestedAtMs : request.firstByteAtMs),
+    );
+    // one fragment alone says nothing about a rate
+    if (request.byteCount > byteCount) neighbour.rate.add((request.byteCount * 1000) / tookMs);
+    else neighbour.rate.add((request.byteCount * 1000) / Math.max(1, nowMs - request.requestedAtMs));
+    this.#context.emit({ type: 'verify', link: neighbour.link, requestId, chunkIndex: request.chunkIndex });
+    this.#rearmOne();
+  }
+
+  verified(link: LinkId, requestId: number, ok: boolean, nowMs: number): void {
+    const request = this.#ledger.checking(link, requestId);
+    if (request === undefined) return; // taken back while its digest was computed
+    const neighbour = this.#context.neighbours.get(link);
+    if (ok) {
+      if (neighbour !== undefined) neighbour.snubbed = false;
+      for (const other of this.#ledger.of(request.chunkIndex)) if (other !== request) this.#cancel(other, nowMs);
+      this.#context.emit({ type: 'write', link, requestId, chunkIndex: request.chunkIndex });
+      return;
+    }
+    this.#wastedBytes += request.byteCount;
+    this.#ledger.end(request, neighbour);
+    this.#context.emit({ type: 'discard', link, requestId });
+    this.#backToMissing(request.chunkIndex);
+    if (neighbour !== undefined) {
+      this.#context.misbehaved(
+        neighbour,
+        'integrity',
+        `chunk ${request.chunkIndex} does not have the SHA-256 of the manifest`,
+      );
+    }
+  }
+
+  /** A chunk has been written or not; the request that brought it when it is ours now. */
+  written(link: LinkId, requestId: number, ok: boolean, nowMs: number): Request | undefined {
+    const request = this.#ledger.checking(link, requestId);
+    if (request === undefined) return undefined;
+    this.#ledger.end(request, this.#context.neighbours.get(link));
+    if (!ok) {
+      this.#diskPaused = true;
+      this.#backToMissing(request.chunkIndex);
+      return undefined;
+    }
+    this.#context.have.add(request.chunkIndex);
+    this.#lastGainedMs = nowMs;
+    this.#rearmOne();
+    return request;
+  }
+
+  diskReady(): void {
+    this.#diskPaused = false;
+    this.#rearmAll();
+  }
+
+  reject(neighbour: Neighbour, message: RejectMessage): void {
+    const request = neighbour.requests.get(message.requestId);
+    // the answer to a cancel may cross the last fragment: then the request is gone already
+    if (request === undefined || request.state === 'checking') return;
+    if (request.state === 'cancelled') {
+      this.#ledger.end(request, neighbour);
+      return;
+    }
+    if (message.reason === 'no-chunk' && neighbour.theirs.has(request.chunkIndex)) {
+      this.neighbourLosing(neighbour, request.chunkIndex);
+      neighbour.theirs.delete(request.chunkIndex);
+    }
+    this.#giveUp(neighbour, request);
+  }
+
+  /** Our own copy is damaged: fetch it again. */
+  lost(chunkIndex: number): void {
+    if (this.#context.have.delete(chunkIndex)) this.#backToMissing(chunkIndex);
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------------------
+
+  nextDeadlineMs(nowMs: number): number {
+    if (!this.wantsMore || this.#context.neighbours.size === 0) return Number.POSITIVE_INFINITY;
+    const limitMs = this.#bucket.waitMs(nowMs);
+    return limitMs > 0 ? Math.min(this.#nextCheckMs, nowMs + limitMs) : this.#nextCheckMs;
+  }
+
+  tick(nowMs: number): void {
+    if (!this.wantsMore) return;
+    if (this.#bucket.bytesPerSecond !== Number.POSITIVE_INFINITY && this.#bucket.waitMs(nowMs) === 0) this.#rearmOne();
+    if (nowMs < this.#nextCheckMs) return;
+    const endgame = this.#picker.pickableCount === 0;
+    this.#nextCheckMs = nowMs + (endgame ? ENDGAME_INTERVAL_MS : CHECK_INTERVAL_MS);
+    this.#snubOverdue(nowMs);
+    if (endgame) this.#wishForSecondSources(nowMs);
+    // nothing under way and somebody was told to wait: a lost wake-up would stop the download for good
+    if (this.#ledger.openCount === 0) this.#rearmAll();
+  }
+
+  /** Why no chunk has come for a while; null while chunks come. */
+  stallReason(nowMs: number): StallReason | null {
+    if (!this.wantsMore || nowMs - this.#lastGainedMs < 1_000) return null;
+    if (this.#diskPaused) return 'disk';
+    if (this.#ledger.openCount > 0) return this.#meter.current(nowMs) > 0 ? null : 'slow-source';
+    if (this.#ledger.checkingCount > 0) return 'hashing';
+    if (this.#bucket.waitMs(nowMs) > 0) return 'rate-limit';
+    for (const neighbour of this.#context.neighbours.values()) if (neighbour.wantedCount > 0) return 'choked';
+    return 'no-source';
+  }
+
+  #snubOverdue(nowMs: number): void {
+    for (const neighbour of [...this.#context.neighbours.values()]) {
+      const overdue = [...neighbour.requests.values()].filter(
+        (request) => request.state === 'open' && this.#ledger.overdueAtMs(neighbour, request) <= nowMs,
+      );
+      if (overdue.length === 0) continue;
+      for (const request of overdue) {
+        this.#cancel(request, nowMs);
+        this.#backToMissing(request.chunkIndex);
+      }
+      neighbour.snubbed = true;
+      neighbour.snubTimesMs.push(nowMs);
+      while ((neighbour.snubTimesMs[0] ?? nowMs) < nowMs - SNUB_MEMORY_MS) neighbour.snubTimesMs.shift();
+      if (this.#soleLink === neighbour.link) this.#soleLink = undefined;
+      if (neighbour.snubTimesMs.length >= SNUBS_MAX)
+        this.#context.close(neighbour, 'timeout', 'three requests not answered in time');
+    }
+  }
+
+  // ---- end-game ------------------------------------------------------------------------------------------------------------
+
+  #wishForSecondSources(nowMs: number): void {
+    const medianRate = medianRateOf(this.#context.neighbours.values());
+    this.#endgameWishes.clear();
+    for (const [chunkIndex, requests] of this.#ledger.chunks()) {
+      const request = requests[0];
+      if (request === undefined || request.state !== 'open' || requests.length >= SOURCES_PER_CHUNK_MAX) continue;
+      const source = this.#context.neighbours.get(request.link);
+      if (source === undefined) continue;
+      const oldMs = remainingMs(source, request, medianRate, nowMs);
+      let best: Neighbour | undefined;
+      let bestMs = Number.POSITIVE_INFINITY;
+      for (const other of this.#context.neighbours.values()) {
+        if (other === source || other.snubbed || !other.theirs.has(chunkIndex) || this.#endgameWishes.has(other.link))
+          continue;
+        const newMs = expectedMs(other, request.byteCount, medianRate);
+        if (newMs < bestMs) {
+          best = other;
+          bestMs = newMs;
+        }
+      }
+      if (best === undefined || !isWorthASecondSource(oldMs, bestMs)) continue;
+      this.#endgameWishes.set(best.link, chunkIndex);
+      if (best.declined !== 'no') this.#rearm(best);
+    }
+  }
+
+  #pickSecondSource(neighbour: Neighbour, nowMs: number): number {
+    const wish = this.#endgameWishes.get(neighbour.link);
+    if (wish === undefined) return -1;
+    this.#endgameWishes.delete(neighbour.link);
+    const requests = this.#ledger.of(wish);
+    const request = requests[0];
+    if (
+      request === undefined ||
+      request.state !== 'open' ||
+      requests.length >= SOURCES_PER_CHUNK_MAX ||
+      !neighbour.theirs.has(wish)
+    )
+      return -1;
+    const { chunkSize, size } = this.#context.layout;
+    if (this.#wastedBytes + request.byteCount > Math.max(WASTE_CHUNKS * chunkSize, size * WASTE_SHARE)) return -1;
+    const source = this.#context.neighbours.get(request.link);
+    if (source === undefined) return -1;
+    const medianRate = medianRateOf(this.#context.neighbours.values());
+    const better = isWorthASecondSource(
+      remainingMs(source, request, medianRate, nowMs),
+      expectedMs(neighbour, request.byteCount, medianRate),
+    );
+    return better ? wish : -1;
+  }
+
+  // ---- moving chunks between states -------------------------------------------------------------------------------------------
+
+  /** We no longer expect this request's bytes; the uploader is told unless it is gone. */
+  #cancel(request: Request, nowMs: number): void {
+    const neighbour = this.#context.neighbours.get(request.link);
+    this.#context.emit({ type: 'discard', link: request.link, requestId: request.requestId });
+    if (request.state === 'checking' || neighbour === undefined) {
+      this.#ledger.end(request, neighbour);
+      return;
+    }
+    this.#wastedBytes += request.receivedBytes;
+    this.#ledger.cancel(request, nowMs);
+    this.#context.send(neighbour, { type: 'cancel', requestId: request.requestId });
+  }
+
+  /** The request will bring nothing more: the chunk is missing again, unless another source is at it. */
+  #giveUp(neighbour: Neighbour, request: Request): void {
+    const wasOpen = request.state === 'open';
+    this.#ledger.end(request, neighbour);
+    if (!wasOpen) return;
+    this.#wastedBytes += request.receivedBytes;
+    this.#context.emit({ type: 'discard', link: request.link, requestId: request.requestId });
+    this.#backToMissing(request.chunkIndex);
+  }
+
+  #leavePicker(chunkIndex: number): void {
+    this.#picker.leave(chunkIndex);
+    for (const neighbour of this.#context.neighbours.values())
+      if (neighbour.theirs.has(chunkIndex)) neighbour.wantedCount--;
+  }
+
+  #backToMissing(chunkIndex: number): void {
+    if (
+      this.#context.have.has(chunkIndex) ||
+      this.#ledger.of(chunkIndex).length > 0 ||
+      this.#picker.isPickable(chunkIndex)
+    )
+      return;
+    this.#picker.enter(chunkIndex);
+    for (const neighbour of this.#context.neighbours.values()) {
+      if (!neighbour.theirs.has(chunkIndex)) continue;
+      neighbour.wantedCount++;
+      this.#rearmIfNeeded(neighbour);
+    }
+  }
+
+  // ---- waking uploaders ----------------------------------------------------------------------------------------------------
+
+  #rearmIfNeeded(neighbour: Neighbour): void {
+    if (neighbour.declined === 'nothing-needed' && !this.#context.options.single) this.#rearm(neighbour);
+  }
+
+  /** The one of those we told to wait that has waited longest. */
+  #rearmOne(): void {
+    for (const link of this.#waiting) {
+      const neighbour = this.#context.neighbours.get(link);
+      if (neighbour === undefined || neighbour.declined !== 'busy') {
+        this.#waiting.delete(link);
+      } else if (neighbour.wantedCount > 0) {
+        this.#rearm(neighbour);
+        return;
+      }
+    }
+  }
+
+  #rearmAll(): void {
+    for (const neighbour of this.#context.neighbours.values()) {
+      if (neighbour.declined !== 'no' && neighbour.wantedCount > 0) this.#rearm(neighbour);
+    }
+  }
+
+  #rearm(neighbour: Neighbour): void {
+    neighbour.declined = 'no';
+    this.#waiting.delete(neighbour.link);
+    this.#context.send(neighbour, {
+      type: 'interest',
+      interested: true,
+      wantedCount: Math.min(neighbour.wantedCount, 0xffff),
+    });
+  }
+}

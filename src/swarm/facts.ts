@@ -1,0 +1,141 @@
+/**
+ * What a swarm is told and what it wants done: the whole surface between policy and the world. A fact is something that has
+ * happened; an action is something the caller is asked to do. All are plain data. Messages have the same shape as those of the wire
+ * protocol but are declared here, where they are used: this room does not know how they look as bytes.
+ */
+import type { Bitfield } from '../content/bitfield.ts';
+
+/** A number the caller gives each connection; never used twice in the life of a swarm. */
+export type LinkId = number;
+
+export type DeclineReason = 'nothing-needed' | 'busy' | 'disk';
+export type RejectReason = 'cancelled' | 'no-chunk' | 'busy' | 'disk';
+export type CloseReason = 'leaving' | 'useless' | 'full' | 'protocol-error' | 'integrity' | 'duplicate' | 'timeout';
+
+export type SwarmMessage =
+  | { readonly type: 'have-all' }
+  | { readonly type: 'have-none' }
+  | { readonly type: 'bitfield'; readonly chunkCount: number; readonly bytes: Uint8Array }
+  | { readonly type: 'have'; readonly chunkIndexes: readonly number[] }
+  | { readonly type: 'lost'; readonly chunkIndexes: readonly number[] }
+  | {
+      readonly type: 'grant';
+      readonly grantId: number;
+      readonly etaMs: number;
+      readonly suggestions: readonly number[];
+    }
+  | { readonly type: 'request'; readonly grantId: number; readonly requestId: number; readonly chunkIndex: number }
+  | { readonly type: 'decline'; readonly grantId: number; readonly reason: DeclineReason }
+  | { readonly type: 'interest'; readonly interested: boolean; readonly wantedCount: number }
+  | { readonly type: 'cancel'; readonly requestId: number }
+  | { readonly type: 'reject'; readonly requestId: number; readonly reason: RejectReason; readonly retryMs: number };
+
+/** A peer that might be dialled. */
+export interface Candidate {
+  /** Peer id in hex, or `host:port` where the id is not known. Identity for bans, back-off and duplicates. */
+  readonly key: string;
+  /** `host:port`, tried in order. */
+  readonly addresses: readonly string[];
+  readonly dialect: 'native' | 'range';
+  readonly complete: boolean;
+}
+
+export type SwarmFact =
+  /** Peers worth dialling have been learned. `listed`: by the tracker or the user, which forgives earlier dial failures. */
+  | { readonly type: 'candidates'; readonly candidates: readonly Candidate[]; readonly listed: boolean }
+  | { readonly type: 'dial-failed'; readonly key: string }
+  /** A connection has finished its handshake. */
+  | {
+      readonly type: 'linked';
+      readonly link: LinkId;
+      /** Peer id in hex; for a range source its address. */
+      readonly key: string;
+      /** `host:port` for people. */
+      readonly address: string;
+      readonly outbound: boolean;
+      /** The candidate this was dialled for; undefined for accepted connections. */
+      readonly dialledKey?: string | undefined;
+    }
+  | { readonly type: 'unlinked'; readonly link: LinkId; readonly misbehaved: boolean }
+  | { readonly type: 'message'; readonly link: LinkId; readonly message: SwarmMessage }
+  /** Bytes of a requested chunk have arrived (only fragments that `admitFragment` let in). */
+  | { readonly type: 'fragment'; readonly link: LinkId; readonly requestId: number; readonly byteCount: number }
+  /** The digest of a whole chunk has been compared. */
+  | { readonly type: 'verified'; readonly link: LinkId; readonly requestId: number; readonly ok: boolean }
+  /** A verified chunk is readable from our storage, or could not be written. */
+  | { readonly type: 'written'; readonly link: LinkId; readonly requestId: number; readonly ok: boolean }
+  /** Writing is possible again after a failed write. */
+  | { readonly type: 'disk-ready' }
+  /** Bytes of a chunk we serve have left; `last` with the chunk's last byte. */
+  | {
+      readonly type: 'sent';
+      readonly link: LinkId;
+      readonly requestId: number;
+      readonly byteCount: number;
+      readonly last: boolean;
+    }
+  /** A send was stopped as asked, or its chunk could not be read. */
+  | {
+      readonly type: 'send-ended';
+      readonly link: LinkId;
+      readonly requestId: number;
+      readonly why: 'stopped' | 'unreadable';
+    }
+  /** Our copy of a chunk is found damaged or gone. */
+  | { readonly type: 'chunk-lost'; readonly chunkIndex: number }
+  | { readonly type: 'rtt'; readonly link: LinkId; readonly rttMs: number }
+  /** Our place among the complete peers, from the tracker. */
+  | { readonly type: 'seed-rank'; readonly rank: number; readonly count: number }
+  | { readonly type: 'limits'; readonly downBytesPerSecond: number; readonly upBytesPerSecond: number }
+  /** Time has passed: call at `nextDeadline()`. */
+  | { readonly type: 'tick' };
+
+export type SwarmAction =
+  | { readonly type: 'dial'; readonly candidate: Candidate }
+  | { readonly type: 'close'; readonly link: LinkId; readonly reason: CloseReason; readonly text: string }
+  | { readonly type: 'send'; readonly link: LinkId; readonly message: SwarmMessage }
+  /** Read this chunk and send its fragments; answer with `sent` facts or `send-ended`. */
+  | { readonly type: 'start-send'; readonly link: LinkId; readonly requestId: number; readonly chunkIndex: number }
+  /** Stop at the next fragment boundary; answer with `send-ended`, or with the last `sent` if it was too late. */
+  | { readonly type: 'stop-send'; readonly link: LinkId; readonly requestId: number }
+  /** All bytes of the chunk are here: compare its digest; answer with `verified`. */
+  | { readonly type: 'verify'; readonly link: LinkId; readonly requestId: number; readonly chunkIndex: number }
+  /** Write the verified chunk; answer with `written`. */
+  | { readonly type: 'write'; readonly link: LinkId; readonly requestId: number; readonly chunkIndex: number }
+  /** The bytes received for this request are of no use any more: free their buffer. */
+  | { readonly type: 'discard'; readonly link: LinkId; readonly requestId: number }
+  /** We have this chunk now, from this link. */
+  | { readonly type: 'gained'; readonly chunkIndex: number; readonly link: LinkId; readonly byteCount: number }
+  /** We have every chunk now. */
+  | { readonly type: 'complete' }
+  | {
+      readonly type: 'banned';
+      readonly key: string;
+      readonly address: string;
+      readonly reason: string;
+      readonly untilMs: number;
+    }
+  /** Too few neighbours: ask the tracker again. */
+  | { readonly type: 'need-peers' };
+
+/** How this side takes part in a swarm. */
+export interface SwarmOptions {
+  /** Our own peer id in hex. */
+  readonly ownKey: string;
+  readonly size: number;
+  readonly chunkSize: number;
+  /** What we have at the start; the swarm takes it over and keeps it up to date. */
+  readonly have: Bitfield;
+  readonly seed: number;
+  readonly order: 'rarest' | 'in-order';
+  /** Use one source at a time, the one with the lowest round-trip time. */
+  readonly single: boolean;
+  /** False: never grant anything (range-only partners, unverifiable contents). */
+  readonly upload: boolean;
+  /** Bytes a second; Infinity: none. */
+  readonly downBytesPerSecond: number;
+  readonly upBytesPerSecond: number;
+}
+
+/** Why nothing moves, for people. Null: something moves, or nothing is wanted. */
+export type StallReason = 'no-source' | 'choked' | 'slow-source' | 'hashing' | 'disk' | 'rate-limit';

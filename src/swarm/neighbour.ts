@@ -1,0 +1,107 @@
+/** What we know of one connected peer: its chunks, what we have asked of it, and what we have granted it. Data without rules. */
+import type { Bitfield } from '../content/bitfield.ts';
+import { DecayingSum, Ewma } from './estimators.ts';
+import type { LinkId } from './facts.ts';
+
+/** A chunk we have asked of a neighbour. */
+export interface Request {
+  readonly link: LinkId;
+  readonly requestId: number;
+  readonly chunkIndex: number;
+  readonly byteCount: number;
+  readonly requestedAtMs: number;
+  /** No byte by then: the source is snubbed and the chunk asked elsewhere. */
+  firstByteByMs: number;
+  firstByteAtMs: number;
+  lastByteAtMs: number;
+  receivedBytes: number;
+  /** `open`: bytes may come; `checking`: whole, its digest or its write under way; `cancelled`: late bytes are thrown away. */
+  state: 'open' | 'checking' | 'cancelled';
+  cancelledAtMs: number;
+}
+
+/** A credit we have given a neighbour and that it has not answered yet. */
+export interface Grant {
+  readonly grantId: number;
+  readonly lapsesAtMs: number;
+  /** The first chunk suggested with it, counted as on its way; -1: none. */
+  readonly pledgedChunk: number;
+}
+
+/** A chunk a neighbour has asked of us. */
+export interface Send {
+  readonly link: LinkId;
+  readonly requestId: number;
+  readonly chunkIndex: number;
+  state: 'queued' | 'active' | 'stopping';
+  progressAtMs: number;
+}
+
+export class Neighbour {
+  readonly link: LinkId;
+  readonly key: string;
+  readonly address: string;
+  readonly outbound: boolean;
+  readonly candidateKey: string | undefined;
+  readonly linkedAtMs: number;
+  /** Its first map has arrived; before that it has nothing for us. */
+  mapped = false;
+  complete = false;
+  readonly theirs: Bitfield;
+  rttMs: number | undefined;
+
+  // ---- what it gives us
+  /** Pickable chunks it has. */
+  wantedCount = 0;
+  /** We gave a grant back and owe it an `interest` before it grants again. */
+  declined: 'no' | 'nothing-needed' | 'busy' = 'no';
+  snubbed = false;
+  readonly snubTimesMs: number[] = [];
+  readonly requests = new Map<number, Request>();
+  nextRequestId = 0;
+  /** Bytes a second over its last chunks. */
+  readonly rate = new Ewma(0.3);
+  /** Milliseconds from our interest (or the last chunk) to its next grant. */
+  readonly grantWaitMs = new Ewma(0.3);
+  receivedBytes = 0;
+  lastUsefulAtMs: number;
+
+  // ---- what we give it
+  /** It will take grants: it has not declined since it last said it was interested. */
+  armed = true;
+  /** Chunks we have and it lacks. */
+  neededCount = 0;
+  readonly grants = new Map<number, Grant>();
+  readonly lapsedGrants = new Set<number>();
+  nextGrantId = 0;
+  readonly sends = new Map<number, Send>();
+  /** Chunks sent to it of late. */
+  readonly served = new DecayingSum(60_000);
+  lastServedAtMs = Number.NEGATIVE_INFINITY;
+  servedInARow = 0;
+  sentBytes = 0;
+
+  constructor(init: {
+    link: LinkId;
+    key: string;
+    address: string;
+    outbound: boolean;
+    candidateKey: string | undefined;
+    theirs: Bitfield;
+    nowMs: number;
+  }) {
+    this.link = init.link;
+    this.key = init.key;
+    this.address = init.address;
+    this.outbound = init.outbound;
+    this.candidateKey = init.candidateKey;
+    this.theirs = init.theirs;
+    this.linkedAtMs = init.nowMs;
+    this.lastUsefulAtMs = init.nowMs;
+  }
+
+  /** Grants unanswered, requests queued and sends under way towards it. */
+  get outstanding(): number {
+    return this.grants.size + this.sends.size;
+  }
+}

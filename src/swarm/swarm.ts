@@ -1,0 +1,494 @@
+/**
+ * One content's swarm as seen from one node: a state machine without input or output. Tell it what has happened with `step`, do
+ * what it answers, and call it again at `nextDeadline`. It owns the policy (whom to dial, whom to serve, what to fetch, whom to
+ * ban) and nothing else: no clock, no sockets, no buffers, no promises. The same code runs in a node and in the simulator.
+ *
+ * Contract of the caller:
+ * - actions are carried out in the order given, and what comes of them returns as facts, never from inside `step`;
+ * - `nowMs` never goes back;
+ * - before the bytes of a fragment are kept, `admitFragment` is asked, and afterwards a `fragment` fact follows;
+ * - `nextDeadline` may change with every step.
+ */
+import { Bitfield } from '../content/bitfield.ts';
+import { createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts';
+import { ShoalError } from '../errors.ts';
+import {
+  CONNECTIONS_OUTBOUND_TARGET,
+  CONNECTIONS_PER_CONTENT_MAX,
+  CONNECTIONS_PER_CONTENT_TARGET,
+  HAVE_CHUNKS_MAX,
+  HAVE_COALESCE_MS,
+} from '../limits.ts';
+import { BanList } from './ban-list.ts';
+import type { SwarmContext } from './context.ts';
+import { DialPlan } from './dial-plan.ts';
+import { Download } from './download.ts';
+import type { CloseReason, LinkId, StallReason, SwarmAction, SwarmFact, SwarmMessage, SwarmOptions } from './facts.ts';
+import { Neighbour } from './neighbour.ts';
+import { createRandom } from './random.ts';
+import type { IncomingFragment } from './requests.ts';
+import { Upload } from './upload.ts';
+
+/** Dials under way at a time. */
+const DIALS_MAX = 8;
+/** Below the outbound target the tracker is asked again, no more often than this. */
+const NEED_PEERS_INTERVAL_MS = 2_000;
+/** A link that ended is not dialled again before this. */
+const REDIAL_MS = 2_000;
+/** A map must follow the handshake within this. */
+const MAP_TIMEOUT_MS = 10_000;
+
+/** What a person or a page may want to know of one neighbour. */
+export interface NeighbourView {
+  readonly link: LinkId;
+  readonly key: string;
+  readonly address: string;
+  readonly complete: boolean;
+  readonly rttMs: number | undefined;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly snubbed: boolean;
+}
+
+export class Swarm {
+  readonly #options: SwarmOptions;
+  readonly #have: Bitfield;
+  readonly #neighbours = new Map<LinkId, Neighbour>();
+  readonly #dials: DialPlan;
+  readonly #bans = new BanList();
+  readonly #layout: ChunkLayout;
+  readonly #download: Download;
+  readonly #upload: Upload;
+  #actions: SwarmAction[] = [];
+  #nowMs: number;
+  #pendingHaves: number[] = [];
+  #haveFlushedAtMs = Number.NEGATIVE_INFINITY;
+  #askedForPeersAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: SwarmOptions, nowMs: number) {
+    this.#options = options;
+    this.#have = options.have;
+    this.#nowMs = nowMs;
+    this.#layout = createChunkLayout(options.size, options.chunkSize);
+    const random = createRandom(options.seed);
+    this.#dials = new DialPlan(random);
+    const context: SwarmContext = {
+      options,
+      layout: this.#layout,
+      have: this.#have,
+      neighbours: this.#neighbours,
+      random,
+      emit: (action) => this.#actions.push(action),
+      send: (neighbour, message) => this.#actions.push({ type: 'send', link: neighbour.link, message }),
+      close: (neighbour, reason, text) => this.#close(neighbour, reason, text),
+      misbehaved: (neighbour, offence, text) => this.#misbehaved(neighbour, offence, text),
+    };
+    this.#download = new Download(context, nowMs);
+    this.#upload = new Upload(context, nowMs);
+  }
+
+  /** Our chunks; kept up to date, not to be changed from outside. */
+  get have(): Bitfield {
+    return this.#have;
+  }
+
+  get isComplete(): boolean {
+    return this.#have.isFull;
+  }
+
+  /** Takes in a fact and answers what is to be done, in order. */
+  step(nowMs: number, fact: SwarmFact): SwarmAction[] {
+    this.#nowMs = nowMs;
+    this.#apply(fact);
+    if (fact.type !== 'fragment' || this.#actions.length > 0) this.#settle();
+    const actions = this.#actions;
+    this.#actions = [];
+    return actions;
+  }
+
+  /** When `tick` is due at the latest; Infinity when nothing waits for time. */
+  nextDeadline(): number {
+    let next = Math.min(this.#download.nextDeadlineMs(this.#nowMs), this.#upload.nextDeadlineMs());
+    if (this.#pendingHaves.length > 0) next = Math.min(next, this.#haveFlushedAtMs + HAVE_COALESCE_MS);
+    if (this.#wantsLinks()) {
+      const readyAtMs = this.#dials.nextReadyAtMs();
+      next = Math.min(next, Math.max(readyAtMs, this.#nowMs + 50), this.#nowMs + NEED_PEERS_INTERVAL_MS);
+    }
+    for (const neighbour of this.#neighbours.values())
+      if (!neighbour.mapped) next = Math.min(next, neighbour.linkedAtMs + MAP_TIMEOUT_MS);
+    return next;
+  }
+
+  /** Whether a fragment's bytes are to be kept or thrown away. Throws `protocol` when the peer had no right to send them. */
+  admitFragment(nowMs: number, link: LinkId, fragment: IncomingFragment): 'take' | 'skip' {
+    const neighbour = this.#neighbours.get(link);
+    if (neighbour === undefined) return 'skip';
+    return this.#download.admit(neighbour, fragment, nowMs);
+  }
+
+  // ---- what a person may ask -----------------------------------------------------------------------------------------------
+
+  neighbours(): NeighbourView[] {
+    return [...this.#neighbours.values()].map(
+      ({ link, key, address, complete, rttMs, receivedBytes, sentBytes, snubbed }) => {
+        return { link, key, address, complete, rttMs, receivedBytes, sentBytes, snubbed };
+      },
+    );
+  }
+
+  get linkCount(): number {
+    return this.#neighbours.size;
+  }
+
+  downBytesPerSecond(nowMs: number): number {
+    return this.#download.bytesPerSecond(nowMs);
+  }
+
+  upBytesPerSecond(nowMs: number): number {
+    return this.#upload.bytesPerSecond(nowMs);
+  }
+
+  /** Bytes that came twice, were taken back, or were wrong. */
+  get wastedBytes(): number {
+    return this.#download.wastedBytes;
+  }
+
+  /** Why nothing moves; null while something does, or when we are complete. */
+  stallReason(nowMs: number): StallReason | null {
+    return this.#download.stallReason(nowMs);
+  }
+
+  /** Peers that may still turn out to be sources. */
+  get hopefulCandidates(): number {
+    return this.#dials.hopefulCount;
+  }
+
+  // ---- facts ---------------------------------------------------------------------------------------------------------------
+
+  #apply(fact: SwarmFact): void {
+    const nowMs = this.#nowMs;
+    switch (fact.type) {
+      case 'candidates':
+        this.#dials.learn(
+          fact.candidates.filter((candidate) => candidate.key !== this.#options.ownKey),
+          fact.listed,
+          nowMs,
+        );
+        return;
+      case 'dial-failed':
+        this.#dials.failed(fact.key, nowMs);
+        return;
+      case 'linked':
+        this.#linked(fact);
+        return;
+      case 'unlinked': {
+        const neighbour = this.#neighbours.get(fact.link);
+        if (neighbour === undefined) return;
+        if (fact.misbehaved) this.#ban(neighbour, 'protocol', 'it broke the protocol');
+        this.#forget(neighbour, REDIAL_MS);
+        return;
+      }
+      case 'message': {
+        const neighbour = this.#neighbours.get(fact.link);
+        if (neighbour !== undefined) this.#message(neighbour, fact.message);
+        return;
+      }
+      case 'fragment': {
+        const neighbour = this.#neighbours.get(fact.link);
+        if (neighbour !== undefined) this.#download.fragment(neighbour, fact.requestId, fact.byteCount, nowMs);
+        return;
+      }
+      case 'verified':
+        this.#download.verified(fact.link, fact.requestId, fact.ok, nowMs);
+        return;
+      case 'written': {
+        const request = this.#download.written(fact.link, fact.requestId, fact.ok, nowMs);
+        if (request !== undefined) this.#gained(request.chunkIndex, fact.link, request.byteCount);
+        return;
+      }
+      case 'disk-ready':
+        this.#download.diskReady();
+        return;
+      case 'sent': {
+        const neighbour = this.#neighbours.get(fact.link);
+        if (neighbour !== undefined) this.#upload.sent(neighbour, fact.requestId, fact.byteCount, fact.last, nowMs);
+        return;
+      }
+      case 'send-ended': {
+        const neighbour = this.#neighbours.get(fact.link);
+        if (neighbour !== undefined) this.#upload.sendEnded(neighbour, fact.requestId, fact.why);
+        return;
+      }
+      case 'chunk-lost':
+        this.#lost(fact.chunkIndex);
+        return;
+      case 'rtt': {
+        const neighbour = this.#neighbours.get(fact.link);
+        if (neighbour !== undefined) neighbour.rttMs = fact.rttMs;
+        return;
+      }
+      case 'seed-rank':
+        this.#upload.setShard(fact.rank, fact.count);
+        return;
+      case 'limits':
+        this.#download.setLimit(fact.downBytesPerSecond, nowMs);
+        this.#upload.setLimit(fact.upBytesPerSecond);
+        return;
+      case 'tick':
+        this.#download.tick(nowMs);
+        this.#upload.tick(nowMs);
+        this.#closeUnmapped();
+        return;
+    }
+  }
+
+  #linked(fact: Extract<SwarmFact, { type: 'linked' }>): void {
+    if (fact.dialledKey !== undefined) this.#dials.linked(fact.dialledKey);
+    const neighbour = new Neighbour({
+      link: fact.link,
+      key: fact.key,
+      address: fact.address,
+      outbound: fact.outbound,
+      candidateKey: fact.dialledKey,
+      theirs: new Bitfield(this.#layout.chunkCount),
+      nowMs: this.#nowMs,
+    });
+    this.#neighbours.set(fact.link, neighbour);
+    if (this.#bans.isBanned(fact.key, this.#nowMs)) {
+      this.#close(neighbour, 'full', 'banned for a while');
+      return;
+    }
+    if (this.#neighbours.size > CONNECTIONS_PER_CONTENT_MAX) {
+      this.#close(neighbour, 'full', 'no room for more connections of this content');
+      return;
+    }
+    for (const other of this.#neighbours.values()) {
+      if (other === neighbour || other.key !== neighbour.key) continue;
+      const loser = this.#loserOf(other, neighbour);
+      this.#close(loser, 'duplicate', 'one connection is enough');
+      if (loser === neighbour) return;
+      break;
+    }
+    this.#actions.push({ type: 'send', link: neighbour.link, message: this.#ownMap() });
+  }
+
+  /** Of two connections to one peer the one dialled by the smaller id stays; of two dialled by the same side, the newer. */
+  #loserOf(older: Neighbour, newer: Neighbour): Neighbour {
+    if (older.outbound === newer.outbound) return older;
+    const keepOutbound = this.#options.ownKey < newer.key;
+    return newer.outbound === keepOutbound ? older : newer;
+  }
+
+  #ownMap(): SwarmMessage {
+    if (this.#have.isFull) return { type: 'have-all' };
+    if (this.#have.count === 0) return { type: 'have-none' };
+    return { type: 'bitfield', chunkCount: this.#layout.chunkCount, bytes: this.#have.toBytes() };
+  }
+
+  #message(neighbour: Neighbour, message: SwarmMessage): void {
+    const isMap = message.type === 'have-all' || message.type === 'have-none' || message.type === 'bitfield';
+    if (isMap === neighbour.mapped) {
+      this.#misbehaved(
+        neighbour,
+        'protocol',
+        isMap ? 'a second map of chunks' : `${message.type} before the map of chunks`,
+      );
+      return;
+    }
+    switch (message.type) {
+      case 'have-all':
+        neighbour.theirs.addAll();
+        this.#mapped(neighbour);
+        return;
+      case 'have-none':
+        this.#mapped(neighbour);
+        return;
+      case 'bitfield':
+        this.#bitfield(neighbour, message.chunkCount, message.bytes);
+        return;
+      case 'have':
+        for (const chunkIndex of message.chunkIndexes) if (!this.#theyGained(neighbour, chunkIndex)) return;
+        this.#closeIfUseless(neighbour);
+        return;
+      case 'lost':
+        for (const chunkIndex of message.chunkIndexes) if (!this.#theyLost(neighbour, chunkIndex)) return;
+        return;
+      case 'grant':
+        this.#download.grant(neighbour, message, this.#nowMs);
+        return;
+      case 'reject':
+        this.#download.reject(neighbour, message);
+        return;
+      case 'interest':
+        this.#upload.interest(neighbour, message.interested);
+        return;
+      case 'decline':
+        this.#upload.decline(neighbour, message.grantId);
+        return;
+      case 'request':
+        this.#upload.request(neighbour, message, this.#nowMs);
+        return;
+      case 'cancel':
+        this.#upload.cancel(neighbour, message.requestId);
+        return;
+    }
+  }
+
+  #bitfield(neighbour: Neighbour, chunkCount: number, bytes: Uint8Array): void {
+    if (chunkCount !== this.#layout.chunkCount) {
+      this.#misbehaved(
+        neighbour,
+        'protocol',
+        `a map of ${chunkCount} chunks for a content of ${this.#layout.chunkCount}`,
+      );
+      return;
+    }
+    try {
+      for (const chunk of Bitfield.fromBytes(bytes, chunkCount)) neighbour.theirs.add(chunk);
+    } catch (error) {
+      this.#misbehaved(neighbour, 'protocol', ShoalError.from(error).message);
+      return;
+    }
+    this.#mapped(neighbour);
+  }
+
+  #mapped(neighbour: Neighbour): void {
+    neighbour.mapped = true;
+    neighbour.complete = neighbour.theirs.isFull;
+    this.#download.mapped(neighbour);
+    this.#upload.mapped(neighbour);
+    this.#closeIfUseless(neighbour);
+  }
+
+  #theyGained(neighbour: Neighbour, chunkIndex: number): boolean {
+    if (chunkIndex >= this.#layout.chunkCount) {
+      this.#misbehaved(neighbour, 'protocol', `has chunk ${chunkIndex} of ${this.#layout.chunkCount}`);
+      return false;
+    }
+    if (!neighbour.theirs.add(chunkIndex)) return true;
+    this.#download.neighbourGained(neighbour, chunkIndex);
+    this.#upload.neighbourGained(neighbour, chunkIndex);
+    return true;
+  }
+
+  #theyLost(neighbour: Neighbour, chunkIndex: number): boolean {
+    if (chunkIndex >= this.#layout.chunkCount) {
+      this.#misbehaved(neighbour, 'protocol', `lost chunk ${chunkIndex} of ${this.#layout.chunkCount}`);
+      return false;
+    }
+    if (!neighbour.theirs.has(chunkIndex)) return true;
+    this.#download.neighbourLosing(neighbour, chunkIndex);
+    neighbour.theirs.delete(chunkIndex);
+    this.#upload.neighbourLost(neighbour, chunkIndex);
+    return true;
+  }
+
+  #gained(chunkIndex: number, link: LinkId, byteCount: number): void {
+    this.#upload.weGained(chunkIndex);
+    this.#pendingHaves.push(chunkIndex);
+    this.#actions.push({ type: 'gained', chunkIndex, link, byteCount });
+    if (!this.#have.isFull) return;
+    this.#flushHaves();
+    this.#upload.becameComplete((chunk) => this.#download.copiesAtLeechers(chunk));
+    this.#actions.push({ type: 'complete' });
+    for (const neighbour of [...this.#neighbours.values()]) this.#closeIfUseless(neighbour);
+  }
+
+  #lost(chunkIndex: number): void {
+    if (!this.#have.has(chunkIndex)) return;
+    this.#download.lost(chunkIndex);
+    this.#upload.weLost(chunkIndex);
+    this.#pendingHaves = this.#pendingHaves.filter((one) => one !== chunkIndex);
+    for (const neighbour of this.#neighbours.values()) {
+      this.#actions.push({ type: 'send', link: neighbour.link, message: { type: 'lost', chunkIndexes: [chunkIndex] } });
+    }
+  }
+
+  // ---- after every fact ----------------------------------------------------------------------------------------------------
+
+  #settle(): void {
+    if (this.#pendingHaves.length > 0 && this.#nowMs >= this.#haveFlushedAtMs + HAVE_COALESCE_MS) this.#flushHaves();
+    this.#dialMore();
+    this.#upload.schedule(this.#nowMs);
+  }
+
+  #flushHaves(): void {
+    for (let at = 0; at < this.#pendingHaves.length; at += HAVE_CHUNKS_MAX) {
+      const message: SwarmMessage = { type: 'have', chunkIndexes: this.#pendingHaves.slice(at, at + HAVE_CHUNKS_MAX) };
+      for (const link of this.#neighbours.keys()) this.#actions.push({ type: 'send', link, message });
+    }
+    this.#pendingHaves = [];
+    this.#haveFlushedAtMs = this.#nowMs;
+  }
+
+  /** Complete peers wait to be dialled; those who still fetch look for others until they have enough. */
+  #wantsLinks(): boolean {
+    if (this.#have.isFull) return false;
+    const dialling = this.#dials.diallingCount;
+    if (dialling >= DIALS_MAX) return false;
+    let outbound = dialling;
+    for (const neighbour of this.#neighbours.values()) if (neighbour.outbound) outbound++;
+    return outbound < CONNECTIONS_OUTBOUND_TARGET && this.#neighbours.size + dialling < CONNECTIONS_PER_CONTENT_TARGET;
+  }
+
+  #dialMore(): void {
+    if (!this.#wantsLinks()) return;
+    const linkedKeys = new Set<string>();
+    for (const neighbour of this.#neighbours.values()) linkedKeys.add(neighbour.key);
+    while (this.#wantsLinks()) {
+      const candidate = this.#dials.next(this.#nowMs, ({ key, addresses }) => {
+        return (
+          !linkedKeys.has(key) &&
+          !this.#bans.isBanned(key, this.#nowMs) &&
+          !addresses.some((one) => this.#bans.isBanned(one, this.#nowMs))
+        );
+      });
+      if (candidate === undefined) break;
+      this.#actions.push({ type: 'dial', candidate });
+    }
+    if (this.#wantsLinks() && this.#nowMs >= this.#askedForPeersAtMs + NEED_PEERS_INTERVAL_MS) {
+      this.#askedForPeersAtMs = this.#nowMs;
+      this.#actions.push({ type: 'need-peers' });
+    }
+  }
+
+  // ---- ends ----------------------------------------------------------------------------------------------------------------
+
+  #closeIfUseless(neighbour: Neighbour): void {
+    if (this.#have.isFull && neighbour.mapped && neighbour.complete && this.#neighbours.has(neighbour.link)) {
+      this.#close(neighbour, 'useless', 'both sides have everything');
+    }
+  }
+
+  #closeUnmapped(): void {
+    for (const neighbour of [...this.#neighbours.values()]) {
+      if (!neighbour.mapped && this.#nowMs >= neighbour.linkedAtMs + MAP_TIMEOUT_MS)
+        this.#close(neighbour, 'timeout', 'no map of chunks came');
+    }
+  }
+
+  #misbehaved(neighbour: Neighbour, offence: 'integrity' | 'protocol', text: string): void {
+    this.#ban(neighbour, offence, text);
+    this.#close(neighbour, offence === 'integrity' ? 'integrity' : 'protocol-error', text);
+  }
+
+  #ban(neighbour: Neighbour, offence: 'integrity' | 'protocol', text: string): void {
+    const untilMs = this.#bans.punish(neighbour.key, offence, this.#nowMs);
+    if (neighbour.candidateKey !== undefined && neighbour.candidateKey !== neighbour.key)
+      this.#bans.punish(neighbour.candidateKey, offence, this.#nowMs);
+    this.#actions.push({ type: 'banned', key: neighbour.key, address: neighbour.address, reason: text, untilMs });
+  }
+
+  #close(neighbour: Neighbour, reason: CloseReason, text: string): void {
+    if (!this.#neighbours.has(neighbour.link)) return;
+    this.#actions.push({ type: 'close', link: neighbour.link, reason, text });
+    this.#forget(neighbour, reason === 'useless' || reason === 'duplicate' ? 60_000 : REDIAL_MS);
+  }
+
+  #forget(neighbour: Neighbour, redialMs: number): void {
+    this.#neighbours.delete(neighbour.link);
+    this.#download.unlinked(neighbour, this.#nowMs);
+    this.#upload.unlinked(neighbour);
+    if (neighbour.candidateKey !== undefined) this.#dials.ended(neighbour.candidateKey, this.#nowMs, redialMs);
+  }
+}

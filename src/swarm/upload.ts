@@ -1,0 +1,408 @@
+/**
+ * The giving half of a swarm: hands out credits for chunks and runs the sends. It decides whom to serve (the one it has served
+ * least), never which chunk: that is chosen by the other side when the grant arrives, and only suggested here by complete peers.
+ *
+ * How many sends run side by side and how many credits are out follows from round-trip time, chunk time and TCP's slow start:
+ * every surplus slot lets copies mature later, every missing one leaves the uplink idle.
+ */
+import { ACTIVE_SENDS_MAX, GRANTS_PER_LINK_MAX } from '../limits.ts';
+import type { SwarmContext } from './context.ts';
+import { clamp, median, RateMeter } from './estimators.ts';
+import type { SwarmMessage } from './facts.ts';
+import type { Grant, Neighbour, Send } from './neighbour.ts';
+import { SeedOrder } from './seed-order.ts';
+
+/** Assumed until our own uplink has shown what it can do. */
+const FIRST_RATE_BYTES_PER_SECOND = 12_500_000;
+const FIRST_RTT_MS = 20;
+/** Ten segments: what TCP sends before it has heard anything (RFC 6928). */
+const INITIAL_WINDOW_BYTES = 14_600;
+const GRANT_LIFE_MS = 2_000;
+/** Answers to lapsed grants are forgiven for the last so many of a link. */
+const LAPSED_REMEMBERED = 256;
+const SUGGESTIONS = 2;
+/** On long paths a warm connection is kept for this many chunks, if it was served this recently. */
+const STICK_CHUNKS = 4;
+const STICK_RTT_MS = 5;
+const STICK_WITHIN_MS = 200;
+const FEEDBACK_INTERVAL_MS = 1_000;
+const FEEDBACK_IDLE_SHARE = 0.05;
+const FEEDBACK_STEPS_MAX = 8;
+/** A send without progress for this long: the neighbour does not read. */
+const SEND_STALL_MS = 30_000;
+const ID_LIMIT = 0x10000;
+
+type RequestMessage = Extract<SwarmMessage, { type: 'request' }>;
+
+export class Upload {
+  readonly #context: SwarmContext;
+  readonly #meter = new RateMeter();
+  readonly #queue: Send[] = [];
+  #activeCount = 0;
+  #outstanding = 0;
+  #limitBytesPerSecond: number;
+  #seedOrder: SeedOrder | undefined;
+  #shard: { rank: number; count: number } = { rank: 0, count: 1 };
+  #extraSlots = 0;
+  #feedbackAtMs: number;
+  #idleSinceMs: number | undefined;
+  #idleMs = 0;
+  #sentBytes = 0;
+
+  constructor(context: SwarmContext, nowMs: number) {
+    this.#context = context;
+    this.#limitBytesPerSecond = context.options.upBytesPerSecond;
+    this.#feedbackAtMs = nowMs + FEEDBACK_INTERVAL_MS;
+    if (context.have.isFull) this.becameComplete(() => 0);
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  get activeSends(): number {
+    return this.#activeCount;
+  }
+
+  bytesPerSecond(nowMs: number): number {
+    return this.#meter.current(nowMs);
+  }
+
+  setLimit(bytesPerSecond: number): void {
+    this.#limitBytesPerSecond = bytesPerSecond;
+  }
+
+  // ---- who has what --------------------------------------------------------------------------------------------------------
+
+  /** From now on we suggest chunks; `copies` tells how many leechers we know to have each. */
+  becameComplete(copies: (chunkIndex: number) => number): void {
+    const order = new SeedOrder(this.#context.layout.chunkCount);
+    order.setShard(this.#shard.rank, this.#shard.count);
+    for (let chunk = 0; chunk < this.#context.layout.chunkCount; chunk++) {
+      for (let copy = copies(chunk); copy > 0; copy--) order.raise(chunk);
+    }
+    this.#seedOrder = order;
+  }
+
+  setShard(rank: number, count: number): void {
+    this.#shard = { rank, count };
+    this.#seedOrder?.setShard(rank, count);
+  }
+
+  mapped(neighbour: Neighbour): void {
+    neighbour.neededCount = this.#context.have.count - this.#context.have.countCommon(neighbour.theirs);
+    if (this.#seedOrder !== undefined && !neighbour.complete)
+      for (const chunk of neighbour.theirs) this.#seedOrder.raise(chunk);
+  }
+
+  neighbourGained(neighbour: Neighbour, chunkIndex: number): void {
+    if (this.#context.have.has(chunkIndex)) neighbour.neededCount--;
+    this.#seedOrder?.raise(chunkIndex);
+  }
+
+  neighbourLost(neighbour: Neighbour, chunkIndex: number): void {
+    if (this.#context.have.has(chunkIndex)) neighbour.neededCount++;
+    this.#seedOrder?.lower(chunkIndex);
+  }
+
+  weGained(chunkIndex: number): void {
+    for (const neighbour of this.#context.neighbours.values()) {
+      if (neighbour.mapped && !neighbour.theirs.has(chunkIndex)) neighbour.neededCount++;
+    }
+  }
+
+  weLost(chunkIndex: number): void {
+    this.#seedOrder = undefined;
+    for (const neighbour of this.#context.neighbours.values()) {
+      if (neighbour.mapped && !neighbour.theirs.has(chunkIndex)) neighbour.neededCount--;
+    }
+  }
+
+  unlinked(neighbour: Neighbour): void {
+    for (const grant of neighbour.grants.values()) this.#endGrant(neighbour, grant);
+    for (const send of neighbour.sends.values()) {
+      if (send.state !== 'queued') this.#activeCount--;
+      this.#outstanding--;
+      this.#seedOrder?.lower(send.chunkIndex);
+    }
+    for (let at = this.#queue.length - 1; at >= 0; at--)
+      if (this.#queue[at]?.link === neighbour.link) this.#queue.splice(at, 1);
+    neighbour.sends.clear();
+    if (neighbour.mapped && !neighbour.complete && this.#seedOrder !== undefined) {
+      for (const chunk of neighbour.theirs) this.#seedOrder.lower(chunk);
+    }
+  }
+
+  // ---- what neighbours say -------------------------------------------------------------------------------------------------
+
+  interest(neighbour: Neighbour, interested: boolean): void {
+    neighbour.armed = interested;
+  }
+
+  decline(neighbour: Neighbour, grantId: number): void {
+    neighbour.armed = false;
+    const grant = neighbour.grants.get(grantId);
+    if (grant !== undefined) this.#endGrant(neighbour, grant);
+    else if (!neighbour.lapsedGrants.delete(grantId))
+      this.#context.misbehaved(neighbour, 'protocol', `declined grant ${grantId}, which it does not hold`);
+  }
+
+  request(neighbour: Neighbour, message: RequestMessage, nowMs: number): void {
+    const { grantId, requestId, chunkIndex } = message;
+    if (neighbour.sends.has(requestId)) {
+      this.#context.misbehaved(neighbour, 'protocol', `request ${requestId} is under way already`);
+      return;
+    }
+    if (chunkIndex >= this.#context.layout.chunkCount) {
+      this.#context.misbehaved(
+        neighbour,
+        'protocol',
+        `asked for chunk ${chunkIndex} of ${this.#context.layout.chunkCount}`,
+      );
+      return;
+    }
+    const grant = neighbour.grants.get(grantId);
+    if (grant === undefined) {
+      if (!neighbour.lapsedGrants.delete(grantId)) {
+        this.#context.misbehaved(neighbour, 'protocol', `used grant ${grantId}, which it does not hold`);
+        return;
+      }
+      // late but honest: it is alive and interested
+      neighbour.armed = true;
+      this.#context.send(neighbour, { type: 'reject', requestId, reason: 'busy', retryMs: 0 });
+      return;
+    }
+    this.#endGrant(neighbour, grant);
+    if (!this.#context.have.has(chunkIndex)) {
+      this.#context.send(neighbour, { type: 'reject', requestId, reason: 'no-chunk', retryMs: 0 });
+      return;
+    }
+    this.#seedOrder?.raise(chunkIndex);
+    const send: Send = { link: neighbour.link, requestId, chunkIndex, state: 'queued', progressAtMs: nowMs };
+    neighbour.sends.set(requestId, send);
+    this.#outstanding++;
+    this.#queue.push(send);
+  }
+
+  cancel(neighbour: Neighbour, requestId: number): void {
+    const send = neighbour.sends.get(requestId);
+    // what was sent in full before the cancel arrived needs no answer
+    if (send === undefined || send.state === 'stopping') return;
+    if (send.state === 'active') {
+      send.state = 'stopping';
+      this.#context.emit({ type: 'stop-send', link: neighbour.link, requestId });
+      return;
+    }
+    this.#queue.splice(this.#queue.indexOf(send), 1);
+    this.#endSend(neighbour, send, false);
+    this.#context.send(neighbour, { type: 'reject', requestId, reason: 'cancelled', retryMs: 0 });
+  }
+
+  // ---- what became of sends ------------------------------------------------------------------------------------------------
+
+  sent(neighbour: Neighbour, requestId: number, byteCount: number, last: boolean, nowMs: number): void {
+    const send = neighbour.sends.get(requestId);
+    if (send === undefined) return;
+    this.#meter.add(nowMs, byteCount);
+    this.#sentBytes += byteCount;
+    neighbour.sentBytes += byteCount;
+    neighbour.lastUsefulAtMs = nowMs;
+    send.progressAtMs = nowMs;
+    if (!last) return;
+    this.#activeCount--;
+    neighbour.lastServedAtMs = nowMs;
+    this.#endSend(neighbour, send, true);
+  }
+
+  sendEnded(neighbour: Neighbour, requestId: number, why: 'stopped' | 'unreadable'): void {
+    const send = neighbour.sends.get(requestId);
+    if (send === undefined) return;
+    this.#activeCount--;
+    this.#endSend(neighbour, send, false);
+    this.#context.send(neighbour, {
+      type: 'reject',
+      requestId,
+      reason: why === 'stopped' ? 'cancelled' : 'disk',
+      retryMs: 0,
+    });
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------------------
+
+  nextDeadlineMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const neighbour of this.#context.neighbours.values())
+      for (const grant of neighbour.grants.values()) next = Math.min(next, grant.lapsesAtMs);
+    return this.#outstanding > 0 ? Math.min(next, this.#feedbackAtMs) : next;
+  }
+
+  tick(nowMs: number): void {
+    for (const neighbour of [...this.#context.neighbours.values()]) {
+      for (const grant of neighbour.grants.values()) if (grant.lapsesAtMs <= nowMs) this.#lapse(neighbour, grant);
+      for (const send of neighbour.sends.values()) {
+        if (send.state === 'active' && nowMs - send.progressAtMs > SEND_STALL_MS) {
+          this.#context.close(neighbour, 'timeout', 'it does not read what it asked for');
+          break;
+        }
+      }
+    }
+    if (nowMs >= this.#feedbackAtMs) this.#feedback(nowMs);
+  }
+
+  /** Starts queued sends and hands out grants until the pipeline is full. */
+  schedule(nowMs: number): void {
+    const { slots, pipeline, chunkMs, roundTripMs } = this.#shape(nowMs);
+    while (this.#activeCount < slots) {
+      const send = this.#queue.shift();
+      if (send === undefined) break;
+      send.state = 'active';
+      send.progressAtMs = nowMs;
+      this.#activeCount++;
+      this.#context.emit({
+        type: 'start-send',
+        link: send.link,
+        requestId: send.requestId,
+        chunkIndex: send.chunkIndex,
+      });
+    }
+    if (this.#context.options.upload)
+      this.#fillPipeline(pipeline, roundTripMs > chunkMs / 4 ? 2 : 1, slots, chunkMs, roundTripMs, nowMs);
+    this.#watchIdle(nowMs);
+  }
+
+  /** First a share for everybody, then, if credits are left, more for those who take them: one-to-one runs at full speed. */
+  #fillPipeline(
+    pipeline: number,
+    perNeighbour: number,
+    slots: number,
+    chunkMs: number,
+    roundTripMs: number,
+    nowMs: number,
+  ): void {
+    for (const cap of [perNeighbour, GRANTS_PER_LINK_MAX]) {
+      while (this.#outstanding < pipeline) {
+        const neighbour = this.#nextToServe(cap, roundTripMs, nowMs);
+        if (neighbour === undefined) break;
+        this.#grant(neighbour, Math.max(0, this.#outstanding - slots) * chunkMs, roundTripMs, nowMs);
+      }
+    }
+  }
+
+  #nextToServe(cap: number, roundTripMs: number, nowMs: number): Neighbour | undefined {
+    let best: Neighbour | undefined;
+    let bestServed = Number.POSITIVE_INFINITY;
+    let ties = 0;
+    for (const neighbour of this.#context.neighbours.values()) {
+      if (
+        !neighbour.mapped ||
+        !neighbour.armed ||
+        neighbour.outstanding >= cap ||
+        neighbour.neededCount <= neighbour.outstanding
+      )
+        continue;
+      const isWarm =
+        roundTripMs > STICK_RTT_MS &&
+        nowMs - neighbour.lastServedAtMs < STICK_WITHIN_MS &&
+        neighbour.servedInARow < STICK_CHUNKS;
+      const served = isWarm ? -1 : neighbour.served.at(nowMs) + neighbour.outstanding;
+      if (served < bestServed) {
+        best = neighbour;
+        bestServed = served;
+        ties = 1;
+      } else if (served === bestServed && this.#context.random.below(++ties) === 0) {
+        best = neighbour;
+      }
+    }
+    return best;
+  }
+
+  #grant(neighbour: Neighbour, etaMs: number, roundTripMs: number, nowMs: number): void {
+    let grantId = neighbour.nextGrantId;
+    while (neighbour.grants.has(grantId) || neighbour.lapsedGrants.has(grantId)) grantId = (grantId + 1) % ID_LIMIT;
+    neighbour.nextGrantId = (grantId + 1) % ID_LIMIT;
+    const suggestions = this.#suggestions(neighbour);
+    const pledgedChunk = suggestions[0] ?? -1;
+    if (pledgedChunk >= 0) this.#seedOrder?.raise(pledgedChunk);
+    neighbour.grants.set(grantId, { grantId, pledgedChunk, lapsesAtMs: nowMs + GRANT_LIFE_MS + 2 * roundTripMs });
+    this.#outstanding++;
+    if (nowMs - neighbour.lastServedAtMs >= STICK_WITHIN_MS) neighbour.servedInARow = 0;
+    neighbour.servedInARow++;
+    neighbour.served.add(nowMs, 1);
+    this.#context.send(neighbour, { type: 'grant', grantId, etaMs: Math.min(Math.ceil(etaMs), 0xffff), suggestions });
+  }
+
+  /** With a single leecher every chunk leaves once anyway, and it may as well choose the order that suits its disk. */
+  #suggestions(neighbour: Neighbour): number[] {
+    if (this.#seedOrder === undefined || this.#context.neighbours.size < 2) return [];
+    const underWay = new Set<number>();
+    for (const send of neighbour.sends.values()) underWay.add(send.chunkIndex);
+    for (const grant of neighbour.grants.values()) underWay.add(grant.pledgedChunk);
+    return this.#seedOrder.suggest(SUGGESTIONS, (chunk) => !neighbour.theirs.has(chunk) && !underWay.has(chunk));
+  }
+
+  /** Slots and pipeline for the moment (dataplane rule S, P): chunk time at our rate, round trip, and TCP's slow start after idle. */
+  #shape(nowMs: number): { slots: number; pipeline: number; chunkMs: number; roundTripMs: number } {
+    const { chunkSize } = this.#context.layout;
+    const rate = Number.isFinite(this.#limitBytesPerSecond)
+      ? this.#limitBytesPerSecond
+      : this.#meter.peak(nowMs) || FIRST_RATE_BYTES_PER_SECOND;
+    const chunkMs = (chunkSize * 1000) / rate;
+    const rtts: number[] = [];
+    for (const neighbour of this.#context.neighbours.values())
+      if (neighbour.rttMs !== undefined) rtts.push(neighbour.rttMs);
+    const roundTripMs = median(rtts, FIRST_RTT_MS);
+    const warmUp = Math.ceil((roundTripMs * Math.log2(1 + chunkSize / INITIAL_WINDOW_BYTES)) / chunkMs);
+    const formula = roundTripMs < 1 && Number.isFinite(this.#limitBytesPerSecond) ? 1 : 1 + warmUp;
+    const slots = clamp(formula + this.#extraSlots, 1, ACTIVE_SENDS_MAX);
+    return { slots, pipeline: slots + Math.max(1, Math.ceil(roundTripMs / chunkMs)), chunkMs, roundTripMs };
+  }
+
+  #lapse(neighbour: Neighbour, grant: Grant): void {
+    this.#endGrant(neighbour, grant);
+    neighbour.armed = false;
+    neighbour.lapsedGrants.add(grant.grantId);
+    if (neighbour.lapsedGrants.size > LAPSED_REMEMBERED) {
+      for (const oldest of neighbour.lapsedGrants) {
+        neighbour.lapsedGrants.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  #endGrant(neighbour: Neighbour, grant: Grant): void {
+    neighbour.grants.delete(grant.grantId);
+    this.#outstanding--;
+    if (grant.pledgedChunk >= 0) this.#seedOrder?.lower(grant.pledgedChunk);
+  }
+
+  #endSend(neighbour: Neighbour, send: Send, arrived: boolean): void {
+    neighbour.sends.delete(send.requestId);
+    this.#outstanding--;
+    if (!arrived) this.#seedOrder?.lower(send.chunkIndex);
+  }
+
+  // ---- feedback ------------------------------------------------------------------------------------------------------------
+
+  /** Somebody could be served and nothing is being sent: that time is lost. */
+  #watchIdle(nowMs: number): void {
+    const isIdle = this.#activeCount === 0 && this.#outstanding > 0;
+    if (isIdle && this.#idleSinceMs === undefined) this.#idleSinceMs = nowMs;
+    if (!isIdle && this.#idleSinceMs !== undefined) {
+      this.#idleMs += nowMs - this.#idleSinceMs;
+      this.#idleSinceMs = undefined;
+    }
+  }
+
+  #feedback(nowMs: number): void {
+    if (this.#idleSinceMs !== undefined) {
+      this.#idleMs += nowMs - this.#idleSinceMs;
+      this.#idleSinceMs = nowMs;
+    }
+    const spanMs = FEEDBACK_INTERVAL_MS + (nowMs - this.#feedbackAtMs);
+    if (this.#idleMs > spanMs * FEEDBACK_IDLE_SHARE)
+      this.#extraSlots = Math.min(this.#extraSlots + 1, FEEDBACK_STEPS_MAX);
+    else if (this.#idleMs === 0 && this.#extraSlots > 0 && this.#queue.length > 0) this.#extraSlots--;
+    this.#idleMs = 0;
+    this.#feedbackAtMs = nowMs + FEEDBACK_INTERVAL_MS;
+  }
+}
