@@ -52,6 +52,9 @@ interface ActiveSend {
   readonly chunkIndex: number;
   readonly wrong: boolean;
   offset: number;
+  /** A fragment of it is on the uplink at this moment. */
+  onUplink: boolean;
+  stopped: boolean;
 }
 
 export class SimPeer {
@@ -216,15 +219,17 @@ export class World {
         if (end === undefined) return;
         const wrong = (peer.plan.lies ?? 0) > 0 && this.#random.next() < (peer.plan.lies ?? 0);
         if (peer.plan.stalls === true) return;
-        peer.sends.push({ end, requestId: action.requestId, chunkIndex: action.chunkIndex, wrong, offset: 0 });
+        peer.sends.push({ end, requestId: action.requestId, chunkIndex: action.chunkIndex, wrong, offset: 0, onUplink: false, stopped: false });
         this.#pumpUplink(peer);
         return;
       }
       case 'stop-send': {
         const at = peer.sends.findIndex((send) => send.end.link === action.link && send.requestId === action.requestId);
-        if (at >= 0) peer.sends.splice(at, 1);
-        if (at >= 0 || peer.plan.stalls === true)
+        const [send] = at >= 0 ? peer.sends.splice(at, 1) : [];
+        if (send?.onUplink === true) send.stopped = true;
+        else if (send !== undefined || peer.plan.stalls === true) {
           later({ type: 'send-ended', link: action.link, requestId: action.requestId, why: 'stopped' }, 0);
+        }
         return;
       }
       case 'verify': {
@@ -323,14 +328,17 @@ export class World {
     const last = offset + byteCount === total;
     send.offset += byteCount;
     if (!last) peer.sends.push(send);
+    send.onUplink = true;
     const rate = Math.min(peer.plan.upBytesPerSecond, peer.plan.limitUp ?? Number.POSITIVE_INFINITY);
     this.#queue.at(this.nowMs + (byteCount * 1000) / rate, () => {
       peer.uplinkBusy = false;
+      send.onUplink = false;
       if (!peer.alive) return;
       peer.sentBytes += byteCount;
       if (send.end.open) {
         this.#deliver(send, offset, byteCount, last);
         this.#tell(peer, { type: 'sent', link: send.end.link, requestId: send.requestId, byteCount, last });
+        if (send.stopped) this.#tell(peer, { type: 'send-ended', link: send.end.link, requestId: send.requestId, why: 'stopped' });
       }
       this.#pumpUplink(peer);
     });

@@ -18,6 +18,8 @@ const CHECK_INTERVAL_MS = 250;
 const ENDGAME_INTERVAL_MS = 100;
 /** Chunks in flight that are always allowed, whatever the measured rate. */
 const IN_FLIGHT_CHUNKS_MIN = 4;
+/** Chunks on the way from each source that are always allowed: one being sent, one queued behind it. */
+const CHUNKS_PER_SOURCE_MIN = 2;
 /** Before anything is measured we behave like a fast machine: declines at the start cost more than a moment of queue. */
 const FIRST_RATE_BYTES_PER_SECOND = 50_000_000;
 /** Extra bytes the end-game may cost: four chunks or one percent, whichever is more. */
@@ -170,8 +172,7 @@ export class Download {
     if (this.#diskPaused) return 'disk';
     if (this.#context.options.single && !this.#isSole(neighbour, nowMs))
       return this.#soleLink === undefined ? 'busy' : 'nothing-needed';
-    const inFlight = this.#ledger.inFlightBytes;
-    if (inFlight > 0 && inFlight + this.#context.layout.chunkSize > this.#inFlightMax(nowMs)) return 'busy';
+    if (!this.#hasRoom(neighbour, nowMs)) return 'busy';
     if (neighbour.snubbed && !this.#mayRetrySnubbed(neighbour, nowMs)) return 'busy';
     if (this.#bucket.waitMs(nowMs) > 0) return 'busy';
     const chunk = this.#pick(neighbour, suggestions, nowMs);
@@ -195,6 +196,18 @@ export class Download {
     return chunk >= 0 ? chunk : this.#pickSecondSource(neighbour, nowMs);
   }
 
+  /**
+   * Whether one more chunk may be requested. The measured window bounds what queues up before our own downlink; but every source
+   * keeps two chunks on the way even so, because an uploader that is told to wait stands idle until it is woken.
+   */
+  #hasRoom(neighbour: Neighbour, nowMs: number): boolean {
+    const inFlight = this.#ledger.inFlightBytes;
+    const { chunkSize } = this.#context.layout;
+    if (inFlight === 0) return true;
+    if (inFlight + chunkSize > IN_FLIGHT_BYTES_MAX) return false;
+    return neighbour.requests.size < CHUNKS_PER_SOURCE_MIN || inFlight + chunkSize <= this.#inFlightMax(nowMs);
+  }
+
   #inFlightMax(nowMs: number): number {
     const { chunkSize } = this.#context.layout;
     const rate = this.#meter.current(nowMs) || FIRST_RATE_BYTES_PER_SECOND;
@@ -210,7 +223,7 @@ export class Download {
       2 * rate * roundTripS + 2 * chunkSize * activeSources,
       rate * 0.1,
     );
-    return Math.min(IN_FLIGHT_BYTES_MAX, wanted);
+    return wanted;
   }
 
   #isSole(neighbour: Neighbour, nowMs: number): boolean {
@@ -266,7 +279,8 @@ export class Download {
     if (request.byteCount > byteCount) neighbour.rate.add((request.byteCount * 1000) / tookMs);
     else neighbour.rate.add((request.byteCount * 1000) / Math.max(1, nowMs - request.requestedAtMs));
     this.#context.emit({ type: 'verify', link: neighbour.link, requestId, chunkIndex: request.chunkIndex });
-    this.#rearmOne();
+    if (neighbour.declined === 'busy' && neighbour.wantedCount > 0) this.#rearm(neighbour);
+    else this.#rearmOne();
   }
 
   verified(link: LinkId, requestId: number, ok: boolean, nowMs: number): void {

@@ -1,0 +1,424 @@
+/**
+ * One content on one node: carries out what the swarm policy asks (sends, reads, digests, writes, dials) and tells it what came
+ * of it. One writer: facts are taken in one at a time, in order, and nothing here awaits between reading and changing state.
+ */
+import type { Bitfield } from '../content/bitfield.ts';
+import { chunkBytes, type ChunkLayout } from '../content/chunk-layout.ts';
+import { ShoalError } from '../errors.ts';
+import type { Candidate, CloseReason, LinkId, StallReason, SwarmAction, SwarmFact } from '../swarm/facts.ts';
+import type { IncomingFragment } from '../swarm/requests.ts';
+import { Swarm, type NeighbourView } from '../swarm/swarm.ts';
+import type { ChunkBuffers } from './chunk-buffers.ts';
+import type { LinkEvents, PeerLink } from './peer-link.ts';
+import type { Uploader } from './uploader.ts';
+
+/** Where a session's chunks are. Reads fill `into` with exactly the chunk's bytes. */
+export interface ChunkStore {
+  read(chunkIndex: number, into: Uint8Array): Promise<void>;
+  /** Absent for contents that are complete and only served. */
+  write?(chunkIndex: number, bytes: Uint8Array): Promise<void>;
+}
+
+export interface SessionEvents {
+  /** Connect to this candidate and call `linked` or `dialFailed`. */
+  dial(candidate: Candidate): void;
+  needPeers(): void;
+  gained?(chunkIndex: number, source: SourceCount): void;
+  complete?(): void;
+  banned?(key: string, address: string, reason: string, untilMs: number): void;
+  /** A chunk of ours could not be read back, or a verified one not written. */
+  diskProblem?(error: ShoalError, chunkIndex: number): void;
+}
+
+export interface SessionOptions {
+  readonly layout: ChunkLayout;
+  readonly ownKey: string;
+  readonly have: Bitfield;
+  readonly store: ChunkStore;
+  /** Whether a whole chunk is what it should be. */
+  readonly verify: (chunkIndex: number, bytes: Uint8Array) => Promise<boolean>;
+  readonly buffers: ChunkBuffers;
+  readonly uploader: Uploader;
+  readonly clock: () => number;
+  readonly seed: number;
+  readonly order: 'rarest' | 'in-order';
+  readonly single: boolean;
+  /** False: nothing is served (contents that cannot be verified chunk by chunk). */
+  readonly upload: boolean;
+  readonly upBytesPerSecond: number;
+  readonly downBytesPerSecond: number;
+  readonly events: SessionEvents;
+}
+
+/** What one source has given, for the closing report. */
+export interface SourceCount {
+  readonly key: string;
+  readonly address: string;
+  bytes: number;
+  chunks: number;
+  rttMs: number | null;
+  firstByteAtMs: number;
+  lastByteAtMs: number;
+}
+
+interface OpenLink {
+  readonly id: LinkId;
+  readonly link: PeerLink;
+  readonly source: SourceCount;
+}
+
+/** How long to wait before a failed write is tried again. */
+const DISK_RETRY_MS = 1_000;
+
+export class ContentSession {
+  readonly layout: ChunkLayout;
+  readonly swarm: Swarm;
+  readonly #options: SessionOptions;
+  readonly #links = new Map<LinkId, OpenLink>();
+  /** Chunk buffers being filled or checked, by link and request. */
+  readonly #incoming = new Map<number, Uint8Array<ArrayBuffer>>();
+  readonly #sources = new Map<string, SourceCount>();
+  readonly #facts: SwarmFact[] = [];
+  #running = false;
+  #closed = false;
+  #nextLink = 1;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #store: ChunkStore;
+  #receivedBytes = 0;
+  #lastProgressAtMs: number;
+  #lastDiskError: ShoalError | undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.layout = options.layout;
+    this.#store = options.store;
+    const nowMs = options.clock();
+    this.#lastProgressAtMs = nowMs;
+    this.swarm = new Swarm(
+      {
+        ownKey: options.ownKey,
+        size: options.layout.size,
+        chunkSize: options.layout.chunkSize,
+        have: options.have,
+        seed: options.seed,
+        order: options.order,
+        single: options.single,
+        upload: options.upload,
+        upBytesPerSecond: options.upBytesPerSecond,
+        downBytesPerSecond: options.downBytesPerSecond,
+      },
+      nowMs,
+    );
+  }
+
+  get linkCount(): number {
+    return this.#links.size;
+  }
+
+  /** Bytes that arrived in this session, wasted ones included. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** When the last byte came, or a chunk was gained. */
+  get lastProgressAtMs(): number {
+    return this.#lastProgressAtMs;
+  }
+
+  /** What every source has given so far, most bytes first. */
+  get sources(): readonly SourceCount[] {
+    return [...this.#sources.values()].filter((one) => one.chunks > 0).sort((a, b) => b.bytes - a.bytes);
+  }
+
+  get neighbours(): NeighbourView[] {
+    return this.swarm.neighbours();
+  }
+
+  /** Why nothing moves; null while something does. */
+  stallReason(): StallReason | null {
+    return this.swarm.stallReason(this.#options.clock());
+  }
+
+  get lastDiskError(): ShoalError | undefined {
+    return this.#lastDiskError;
+  }
+
+  /** From now on chunks are read from elsewhere (the file has got its final name). */
+  useStore(store: ChunkStore): void {
+    this.#store = store;
+  }
+
+  learn(candidates: readonly Candidate[], listed: boolean): void {
+    this.#post({ type: 'candidates', candidates, listed });
+  }
+
+  dialFailed(key: string): void {
+    this.#post({ type: 'dial-failed', key });
+  }
+
+  setSeedRank(rank: number, count: number): void {
+    this.#post({ type: 'seed-rank', rank, count });
+  }
+
+  setLimits(upBytesPerSecond: number, downBytesPerSecond: number): void {
+    this.#post({ type: 'limits', upBytesPerSecond, downBytesPerSecond });
+  }
+
+  chunkLost(chunkIndex: number): void {
+    this.#post({ type: 'chunk-lost', chunkIndex });
+  }
+
+  /** Takes part of a connection whose handshake is done; the owner reports to the events returned. */
+  linked(link: PeerLink, how: { outbound: boolean; dialledKey?: string | undefined }): LinkEvents {
+    const id = this.#nextLink++;
+    const open: OpenLink = { id, link, source: this.#sourceOf(link) };
+    this.#links.set(id, open);
+    if (this.#closed) {
+      link.close('leaving', 'closing');
+      this.#links.delete(id);
+    }
+    this.#post({
+      type: 'linked',
+      link: id,
+      key: link.key,
+      address: link.address,
+      outbound: how.outbound,
+      dialledKey: how.dialledKey,
+    });
+    return {
+      message: (message) => this.#post({ type: 'message', link: id, message }),
+      fragment: (fragment) => this.#fragment(open, fragment),
+      fragmentEnd: (fragment) => this.#fragmentEnd(open, fragment),
+      writable: () => this.#options.uploader.pump(),
+      rtt: (rttMs) => {
+        open.source.rttMs = rttMs;
+        this.#post({ type: 'rtt', link: id, rttMs });
+      },
+      closed: (misbehaved) => {
+        if (!this.#links.delete(id)) return;
+        this.#dropLink(open);
+        this.#post({ type: 'unlinked', link: id, misbehaved });
+      },
+    };
+  }
+
+  /** Says goodbye to all and stops. Digests and writes under way finish first. */
+  async close(reason: CloseReason = 'leaving', text = 'leaving'): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const open of this.#links.values()) {
+      this.#options.uploader.drop(open.link);
+      open.link.close(reason, text);
+    }
+    this.#links.clear();
+    await Promise.allSettled([...this.#pendingWork]);
+    for (const buffer of this.#incoming.values()) this.#options.buffers.give(buffer);
+    this.#incoming.clear();
+  }
+
+  readonly #pendingWork = new Set<Promise<void>>();
+
+  // ---- facts in, actions out -----------------------------------------------------------------------------------------------
+
+  /** Facts that come up while actions are carried out wait their turn. */
+  #post(fact: SwarmFact): void {
+    if (this.#closed && fact.type !== 'written') return;
+    this.#facts.push(fact);
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let next = this.#facts.shift(); next !== undefined; next = this.#facts.shift()) {
+        for (const action of this.swarm.step(this.#options.clock(), next)) this.#act(action);
+      }
+    } finally {
+      this.#running = false;
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const dueAtMs = this.#closed ? Number.POSITIVE_INFINITY : this.swarm.nextDeadline();
+    // a timer that fires early only ticks once too often; moving it with every fragment would cost more
+    if (dueAtMs >= this.#timerAtMs) return;
+    clearTimeout(this.#timer);
+    this.#timerAtMs = dueAtMs;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerAtMs = Number.POSITIVE_INFINITY;
+        this.#post({ type: 'tick' });
+      },
+      Math.max(1, Math.ceil(dueAtMs - this.#options.clock())),
+    );
+  }
+
+  #act(action: SwarmAction): void {
+    const { events } = this.#options;
+    switch (action.type) {
+      case 'send':
+        this.#links.get(action.link)?.link.send(action.message);
+        return;
+      case 'close': {
+        const open = this.#links.get(action.link);
+        if (open === undefined) return;
+        this.#links.delete(action.link);
+        this.#dropLink(open);
+        open.link.close(action.reason, action.text);
+        return;
+      }
+      case 'start-send':
+        this.#startSend(action.link, action.requestId, action.chunkIndex);
+        return;
+      case 'stop-send': {
+        const open = this.#links.get(action.link);
+        if (open !== undefined) this.#options.uploader.stop(open.link, action.requestId);
+        return;
+      }
+      case 'verify':
+        this.#work(this.#verify(action.link, action.requestId, action.chunkIndex));
+        return;
+      case 'write':
+        this.#work(this.#write(action.link, action.requestId, action.chunkIndex));
+        return;
+      case 'discard':
+        this.#release(requestKey(action.link, action.requestId));
+        return;
+      case 'gained':
+        this.#gained(action.chunkIndex, action.link, action.byteCount);
+        return;
+      case 'dial':
+        events.dial(action.candidate);
+        return;
+      case 'need-peers':
+        events.needPeers();
+        return;
+      case 'complete':
+        events.complete?.();
+        return;
+      case 'banned':
+        events.banned?.(action.key, action.address, action.reason, action.untilMs);
+    }
+  }
+
+  #work(work: Promise<void>): void {
+    this.#pendingWork.add(work);
+    void work.finally(() => this.#pendingWork.delete(work));
+  }
+
+  // ---- receiving -----------------------------------------------------------------------------------------------------------
+
+  #fragment(open: OpenLink, fragment: IncomingFragment): Uint8Array | undefined {
+    if (!this.#links.has(open.id)) return undefined;
+    if (this.swarm.admitFragment(this.#options.clock(), open.id, fragment) === 'skip') return undefined;
+    const key = requestKey(open.id, fragment.requestId);
+    let buffer = this.#incoming.get(key);
+    if (buffer === undefined) {
+      buffer = this.#options.buffers.take(this.layout.chunkSize);
+      this.#incoming.set(key, buffer);
+    }
+    return buffer.subarray(fragment.offset, fragment.offset + fragment.byteCount);
+  }
+
+  #fragmentEnd(open: OpenLink, fragment: IncomingFragment): void {
+    const nowMs = this.#options.clock();
+    this.#receivedBytes += fragment.byteCount;
+    this.#lastProgressAtMs = nowMs;
+    if (Number.isNaN(open.source.firstByteAtMs)) open.source.firstByteAtMs = nowMs;
+    open.source.lastByteAtMs = nowMs;
+    this.#post({ type: 'fragment', link: open.id, requestId: fragment.requestId, byteCount: fragment.byteCount });
+  }
+
+  async #verify(link: LinkId, requestId: number, chunkIndex: number): Promise<void> {
+    const buffer = this.#incoming.get(requestKey(link, requestId));
+    if (buffer === undefined) throw new ShoalError('bug', `chunk ${chunkIndex} is to be verified but has no bytes`);
+    const ok = await this.#options.verify(chunkIndex, buffer.subarray(0, chunkBytes(this.layout, chunkIndex)));
+    this.#post({ type: 'verified', link, requestId, ok });
+  }
+
+  async #write(link: LinkId, requestId: number, chunkIndex: number): Promise<void> {
+    const key = requestKey(link, requestId);
+    const buffer = this.#incoming.get(key);
+    if (buffer === undefined || this.#store.write === undefined)
+      throw new ShoalError('bug', `chunk ${chunkIndex} is to be written but cannot be`);
+    let ok = true;
+    try {
+      await this.#store.write(chunkIndex, buffer.subarray(0, chunkBytes(this.layout, chunkIndex)));
+    } catch (error) {
+      ok = false;
+      this.#lastDiskError = ShoalError.from(error);
+      this.#options.events.diskProblem?.(this.#lastDiskError, chunkIndex);
+      setTimeout(() => this.#post({ type: 'disk-ready' }), DISK_RETRY_MS).unref();
+    }
+    this.#release(key);
+    this.#post({ type: 'written', link, requestId, ok });
+  }
+
+  #gained(chunkIndex: number, link: LinkId, byteCount: number): void {
+    const source = this.#linkSources.get(link);
+    this.#lastProgressAtMs = this.#options.clock();
+    if (source === undefined) return;
+    source.bytes += byteCount;
+    source.chunks++;
+    this.#options.events.gained?.(chunkIndex, source);
+  }
+
+  #release(key: number): void {
+    const buffer = this.#incoming.get(key);
+    if (buffer === undefined) return;
+    this.#incoming.delete(key);
+    this.#options.buffers.give(buffer);
+  }
+
+  // ---- sending -------------------------------------------------------------------------------------------------------------
+
+  #startSend(link: LinkId, requestId: number, chunkIndex: number): void {
+    const open = this.#links.get(link);
+    if (open === undefined) return;
+    this.#options.uploader.start({
+      link: open.link,
+      requestId,
+      chunkIndex,
+      byteCount: chunkBytes(this.layout, chunkIndex),
+      bufferBytes: this.layout.chunkSize,
+      read: (into) => this.#store.read(chunkIndex, into),
+      sent: (byteCount, last) => this.#post({ type: 'sent', link, requestId, byteCount, last }),
+      ended: (why, cause) => {
+        if (why === 'unreadable') this.#options.events.diskProblem?.(ShoalError.from(cause), chunkIndex);
+        this.#post({ type: 'send-ended', link, requestId, why });
+        if (why === 'unreadable') this.#post({ type: 'chunk-lost', chunkIndex });
+      },
+    });
+  }
+
+  // ---- links ---------------------------------------------------------------------------------------------------------------
+
+  /** Sources by link, kept when the link has gone: its last chunk may still be on its way to the disk. */
+  readonly #linkSources = new Map<LinkId, SourceCount>();
+
+  #sourceOf(link: PeerLink): SourceCount {
+    const known = this.#sources.get(link.key);
+    const source = known ?? {
+      key: link.key,
+      address: link.address,
+      bytes: 0,
+      chunks: 0,
+      rttMs: null,
+      firstByteAtMs: Number.NaN,
+      lastByteAtMs: Number.NaN,
+    };
+    this.#sources.set(link.key, source);
+    this.#linkSources.set(this.#nextLink - 1, source);
+    return source;
+  }
+
+  /** The swarm discards the requests of an ended link itself; here only sends are to be stopped. */
+  #dropLink(open: OpenLink): void {
+    this.#options.uploader.drop(open.link);
+  }
+}
+
+/** One number for a link and a request id of 16 bits. */
+function requestKey(link: LinkId, requestId: number): number {
+  return link * 0x10000 + requestId;
+}

@@ -1,0 +1,33 @@
+/**
+ * What a session needs of a connection to another peer, whatever speaks on it: the framed protocol, or the range dialect behind an
+ * adapter. The owner of the connection reports what happens on it through `LinkEvents`.
+ */
+import type { CloseReason, SwarmMessage } from '../swarm/facts.ts';
+import type { IncomingFragment } from '../swarm/requests.ts';
+
+export interface PeerLink {
+  /** Peer id in hex; for a range source its address. */
+  readonly key: string;
+  /** `host:port` for people: where the other side listens, if that is known. */
+  readonly address: string;
+  /** Bytes handed over and not yet taken by the kernel. */
+  readonly unsentBytes: number;
+  send(message: SwarmMessage): void;
+  /** Sends one fragment; `flushed` when its bytes may be reused, also when the connection has ended. */
+  sendFragment(fragment: IncomingFragment, bytes: Uint8Array, flushed: () => void): void;
+  /** Says goodbye and closes; `closed` is not reported for it. */
+  close(reason: CloseReason, text: string): void;
+}
+
+export interface LinkEvents {
+  message(message: SwarmMessage): void;
+  /** Where to put a fragment's bytes (exactly `byteCount` long), or undefined to throw them away. Throws `protocol`. */
+  fragment(fragment: IncomingFragment): Uint8Array | undefined;
+  /** All bytes of the fragment have been put there. */
+  fragmentEnd(fragment: IncomingFragment): void;
+  /** The link has room again. */
+  writable(): void;
+  rtt(rttMs: number): void;
+  /** The connection has ended without `close`. `misbehaved`: the other side broke the protocol. */
+  closed(misbehaved: boolean): void;
+}

@@ -1,0 +1,178 @@
+/**
+ * Sends chunks: reads each into a pooled buffer and hands its fragments to the links, one fragment of each active send in turn,
+ * held back by the token bucket of the upload limit and by links whose kernel is full. One uploader serves all contents of a
+ * node, so that the limit holds for the node.
+ */
+import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
+import { TokenBucket } from '../swarm/token-bucket.ts';
+import type { ChunkBuffers } from './chunk-buffers.ts';
+import type { PeerLink } from './peer-link.ts';
+
+/** Bytes of a data frame beside its payload; they count against the limit too. */
+const FRAME_OVERHEAD_BYTES = 20;
+
+export interface ChunkSend {
+  readonly link: PeerLink;
+  readonly requestId: number;
+  readonly chunkIndex: number;
+  readonly byteCount: number;
+  /** Size of the buffer to take from the pool: the content's chunk size. */
+  readonly bufferBytes: number;
+  /** Fills the buffer with the chunk's bytes. */
+  read(into: Uint8Array): Promise<void>;
+  /** The kernel has taken these bytes. */
+  sent(byteCount: number, last: boolean): void;
+  /** The send ended early. */
+  ended(why: 'stopped' | 'unreadable', cause: unknown): void;
+}
+
+interface Active {
+  readonly send: ChunkSend;
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  state: 'reading' | 'sending' | 'over';
+  /** Next byte to hand to the link. */
+  offset: number;
+  /** Fragments the link still holds. */
+  unflushed: number;
+  stopping: boolean;
+  settled: boolean;
+}
+
+export class Uploader {
+  readonly #buffers: ChunkBuffers;
+  readonly #clock: () => number;
+  readonly #bucket: TokenBucket;
+  readonly #active: Active[] = [];
+  #turn = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #pumping = false;
+
+  /** @param clock milliseconds that never go back. */
+  constructor(buffers: ChunkBuffers, bytesPerSecond: number, clock: () => number) {
+    this.#buffers = buffers;
+    this.#clock = clock;
+    this.#bucket = new TokenBucket(bytesPerSecond, clock());
+  }
+
+  setLimit(bytesPerSecond: number): void {
+    this.#bucket.setRate(bytesPerSecond, this.#clock());
+    this.pump();
+  }
+
+  start(send: ChunkSend): void {
+    const active: Active = {
+      send,
+      buffer: this.#buffers.take(send.bufferBytes),
+      state: 'reading',
+      offset: 0,
+      unflushed: 0,
+      stopping: false,
+      settled: false,
+    };
+    this.#active.push(active);
+    send.read(active.buffer.subarray(0, send.byteCount)).then(
+      () => {
+        if (active.stopping) this.#end(active, 'stopped', undefined);
+        else active.state = 'sending';
+        this.pump();
+      },
+      (error: unknown) => this.#end(active, 'unreadable', error),
+    );
+  }
+
+  /** Stops a send at the next fragment boundary; `ended('stopped')` follows unless its last byte is out already. */
+  stop(link: PeerLink, requestId: number): void {
+    const active = this.#active.find((one) => one.send.link === link && one.send.requestId === requestId);
+    if (active === undefined) return;
+    active.stopping = true;
+    if (active.state === 'sending') this.#end(active, 'stopped', undefined);
+  }
+
+  /** Forgets every send of a link that has ended; nothing is reported for them. */
+  drop(link: PeerLink): void {
+    for (const active of this.#active.filter((one) => one.send.link === link)) {
+      active.settled = true;
+      active.stopping = true;
+      if (active.state === 'sending') this.#end(active, 'stopped', undefined);
+    }
+  }
+
+  /** Hands out fragments while links have room and the limit allows. Call when a link becomes writable. */
+  pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      for (let idle = 0; idle < this.#active.length;) {
+        this.#turn = (this.#turn + 1) % this.#active.length;
+        const active = this.#active[this.#turn];
+        if (
+          active === undefined ||
+          active.state !== 'sending' ||
+          active.send.link.unsentBytes >= SOCKET_UNSENT_BYTES_MAX
+        ) {
+          idle++;
+          continue;
+        }
+        const byteCount = Math.min(FRAGMENT_BYTES_MAX, active.send.byteCount - active.offset);
+        if (!this.#bucket.take(byteCount + FRAME_OVERHEAD_BYTES, this.#clock())) {
+          this.#wakeLater();
+          break;
+        }
+        this.#sendFragment(active, byteCount);
+        idle = 0;
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    for (const active of [...this.#active]) this.drop(active.send.link);
+  }
+
+  #sendFragment(active: Active, byteCount: number): void {
+    const { send, buffer, offset } = active;
+    active.offset += byteCount;
+    active.unflushed++;
+    const last = active.offset === send.byteCount;
+    if (last) this.#remove(active);
+    const { requestId, chunkIndex } = send;
+    send.link.sendFragment(
+      { requestId, chunkIndex, offset, byteCount },
+      buffer.subarray(offset, offset + byteCount),
+      () => {
+        active.unflushed--;
+        if (active.state === 'over' && active.unflushed === 0) this.#buffers.give(buffer);
+        if (!active.settled) send.sent(byteCount, last);
+      },
+    );
+  }
+
+  #end(active: Active, why: 'stopped' | 'unreadable', cause: unknown): void {
+    if (active.state === 'over') return;
+    this.#remove(active);
+    if (active.unflushed === 0) this.#buffers.give(active.buffer);
+    if (active.settled) return;
+    active.settled = true;
+    active.send.ended(why, cause);
+  }
+
+  #remove(active: Active): void {
+    active.state = 'over';
+    const at = this.#active.indexOf(active);
+    this.#active.splice(at, 1);
+    if (this.#turn >= at) this.#turn--;
+  }
+
+  #wakeLater(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.pump();
+      },
+      Math.max(1, this.#bucket.waitMs(this.#clock())),
+    );
+  }
+}
