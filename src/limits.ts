@@ -46,6 +46,8 @@ export const GRANT_SUGGESTIONS_MAX = 4;
 export const GOODBYE_TEXT_BYTES_MAX = 128;
 /** Most peers added or dropped in one peer-exchange message. */
 export const PEX_PEERS_MAX = 20;
+/** A control body is gathered in a buffer at most this much larger than what has arrived of it. Smaller: more copies of large bodies. */
+export const BODY_GATHER_STEP_BYTES = 16 * KiB;
 
 // ---- connections -----------------------------------------------------------------------------------------------------------
 
@@ -78,6 +80,14 @@ export const CONTROL_FRAMES_BURST = 4_000;
 export const SOCKET_UNSENT_BYTES_MAX = 128 * KiB;
 /** Bytes of control messages that may wait for a peer that does not read; more: the connection is closed. */
 export const CONTROL_QUEUE_BYTES_MAX = 4 * MiB;
+/** Bytes of fragments that may wait in one connection. A producer that minds SOCKET_UNSENT_BYTES_MAX stays far below; more is a bug. */
+export const FRAGMENT_QUEUE_BYTES_MAX = 2 * MiB;
+/** A connection that is being closed has this long to flush and to see the other side's end; then it is destroyed. */
+export const CLOSE_TIMEOUT_MS = 2_000;
+/** How often a connection's deadlines are looked at: one timer for all; no deadline is later than this. */
+export const CONNECTION_TICK_MS = 500;
+/** A connection that carries fragments measures its round-trip time this often. */
+export const RTT_SAMPLE_MS = 5_000;
 
 // ---- the range frontend ----------------------------------------------------------------------------------------------------
 
@@ -107,7 +117,7 @@ export const CHUNK_BUFFER_BYTES_MAX = 128 * MiB;
 /** Have-messages are gathered this long before they are sent. */
 export const HAVE_COALESCE_MS = 30;
 /** Without --stall-timeout a download with no byte for this long ends with exit code 4 and its partial file kept. */
-export const STALL_TIMEOUT_DEFAULT_MS = 60_000;
+export const STALL_TIMEOUT_DEFAULT_MS = 30_000;
 
 // ---- journal ---------------------------------------------------------------------------------------------------------------
 
@@ -116,6 +126,15 @@ export const JOURNAL_SYNC_BYTES = 64 * MiB;
 export const JOURNAL_SYNC_MS = 5_000;
 /** Free space that a download leaves on the disk. Less: exit code 8 before the first byte. */
 export const DISK_RESERVE_BYTES = 64 * MiB;
+
+/** A journal is rewritten when it holds more records than two a chunk and this many. */
+export const JOURNAL_SLACK_RECORDS = 1_024;
+/** Trusted chunks checked when a partial file is opened again: one in a hundred, at most this many, besides the first and the last. */
+export const RESUME_SAMPLE_CHUNKS_MAX = 16;
+/** Chunk buffers held while a partial file is re-hashed, in bytes; always at least one chunk. */
+export const RESUME_BUFFER_BYTES_MAX = 16 * MiB;
+/** A whole-file digest up to this size is computed when the file is complete; a larger one runs behind the download on a worker. */
+export const WHOLE_DIGEST_INLINE_BYTES_MAX = 8 * MiB;
 
 // ---- tracker ---------------------------------------------------------------------------------------------------------------
 
@@ -150,11 +169,53 @@ export const ENTRY_RETENTION_MS = 30 * 24 * 3_600_000;
 /** Subscribers of events; events kept for those who resume. */
 export const EVENT_SUBSCRIBERS_MAX = 1_000;
 export const EVENT_HISTORY_MAX = 10_000;
+/** Digits or other text an announcer may give as `sha256` in the plain call, in characters. Longer: refused. */
+export const PLAIN_SHA256_CHARS_MAX = 128;
+/** What a peer may say of itself (`shoal/0.1.0`), in characters. Longer: cut. */
+export const AGENT_CHARS_MAX = 128;
+/** Peers that are offline and still listed. More: the one gone longest is forgotten. */
+export const OFFLINE_PEERS_KEPT_MAX = 10_000;
+/** Entries one name may have. More: the oldest without a source goes, else the oldest. */
+export const ENTRY_VERSIONS_MAX = 64;
+/** Names one page of a listing may look at; a page that ends here names where to go on. Keeps a call under some 10 ms. */
+export const LIST_SCAN_NAMES_MAX = 100_000;
+/** Swarms one renewal reports on; the next renewal goes on with the others. */
+export const RENEW_NEWS_MAX = 256;
+/** Manifests the tracker keeps at hand, in bytes; others are read from the store. */
+export const MANIFEST_CACHE_BYTES_MAX = 64 * MiB;
+/** Manifests that are being uploaded in parts, in bytes over all; more: refused, to be tried again. */
+export const MANIFEST_STAGED_BYTES_MAX = 128 * MiB;
+/** An upload in parts, or an uploaded manifest nobody published, is dropped after this long without a call. */
+export const MANIFEST_STAGED_MS = 60_000;
+/** Changes that may wait for a store that cannot write. More: publishing is refused until it can again. */
+export const WRITE_QUEUE_CHANGES_MAX = 200_000;
+/** Leases, retention and failed writes are looked at this often when no call comes. */
+export const TRACKER_SWEEP_MS = 1_000;
+/** A stream of events sends a sign of life after this much silence; a reader that takes nothing for the second is cut off. */
+export const EVENT_KEEPALIVE_MS = 15_000;
+export const EVENT_STALL_TIMEOUT_MS = 30_000;
+/** Rows of one page of GET /file/{name}/chunks, and sources named for each chunk (the count is always whole). */
+export const CHUNK_ROWS_MAX = 4_096;
+export const CHUNK_SOURCES_NAMED_MAX = 8;
+/** Names listed for each peer in GET /peers (the counts are always whole). */
+export const PEER_FILES_NAMED_MAX = 100;
+/** Calls still running when a tracker closes have this long to end; then their connections are cut. */
+export const TRACKER_CLOSE_TIMEOUT_MS = 3_000;
 
 // ---- peer ------------------------------------------------------------------------------------------------------------------
 
+/** A shared content nobody is connected for is forgotten, until somebody asks again, after this. */
+export const SESSION_IDLE_MS = 60_000;
+/** Leaving the tracker may take this long when a node closes; then its lease runs out by itself. */
+export const LEAVE_TIMEOUT_MS = 1_000;
 /** A call to the tracker not answered after this counts as failed. */
 export const TRACKER_CALL_TIMEOUT_MS = 10_000;
+/** Bytes of one answer of a tracker. Larger: the call fails, nothing is kept. */
+export const TRACKER_ANSWER_BYTES_MAX = 64 * MiB;
+/** Manifest and chunk-map bytes a node puts into one call; the rest goes into more calls. Leaves room below CALL_BODY_BYTES_MAX. */
+export const TRACKER_CALL_FILL_BYTES = 3 * MiB;
+/** Connections a node keeps open to a tracker. */
+export const TRACKER_CONNECTIONS_MAX = 4;
 /** Waits between attempts to reach a tracker that is away: doubled from MIN to MAX, with jitter of half. */
 export const TRACKER_RETRY_MIN_MS = 500;
 export const TRACKER_RETRY_MAX_MS = 15_000;
@@ -165,5 +226,42 @@ export const PROGRESS_MIN_INTERVAL_MS = 100;
 export const PROGRESS_MAX_INTERVAL_MS = 1_000;
 /** Open file descriptors a node keeps for shared files. */
 export const OPEN_FILES_MAX = 256;
+/** An open shared file is checked again (size and time) when it was last checked this long ago. */
+export const OPEN_FILE_RECHECK_MS = 1_000;
+/** A file that changed is hashed when it has been quiet for this long. */
+export const FILE_QUIET_MS = 1_000;
+/** A file modified within this before it was hashed is hashed again at the next start: its time stamp may hide a later change. */
+export const STAMP_RACY_MS = 20;
+/** Threads that hash shared files (never more than there are cores), and how long an idle one is kept. */
+export const HASH_WORKERS_MAX = 4;
+export const HASH_WORKER_IDLE_MS = 5_000;
+/** Files and bytes of one order to a hashing thread, so that small files do not cost a message each. A larger file goes alone. */
+export const HASH_BATCH_FILES_MAX = 256;
+export const HASH_BATCH_BYTES_MAX = 4 * MiB;
+/** Up to this many bytes and files in all are hashed without starting a thread. */
+export const HASH_INLINE_BYTES_MAX = 1 * MiB;
+export const HASH_INLINE_FILES_MAX = 16;
+/** Bytes of one read while hashing, unless a chunk is larger; and the largest chunk that is held whole for it. */
+export const HASH_READ_BYTES = 1 * MiB;
+export const HASH_BUFFER_BYTES_MAX = 4 * MiB;
+/** Files looked at side by side in a scan, and files that may wait for a hashing thread before the scan pauses. */
+export const SCAN_PARALLEL_FILES = 64;
+export const SCAN_AHEAD_FILES_MAX = 4_096;
+/** Changes of the library's index are written after this many rows, or this long. A crash loses them: those files are hashed again. */
+export const INDEX_BATCH_ROWS = 512;
+export const INDEX_BATCH_MS = 250;
+/** Data directories tried for one set of shared paths (`-2`, `-3`, ...). All in use: conflict. */
+export const DATA_DIRECTORIES_MAX = 64;
+
+// ---- the command line ------------------------------------------------------------------------------------------------------
+
+/** A second Ctrl+C sooner than this after the first is taken for the same key press: terminals and npm pass signals on twice. */
+export const SECOND_INTERRUPT_MIN_MS = 300;
+/** A command that was asked to end and has not after this ends at once, with exit code 1 and a sentence. */
+export const SHUTDOWN_TIMEOUT_MS = 15_000;
+/** Rows `shoal ls` and `shoal peers` print without --limit. More: cut, and said so on standard error. */
+export const LISTING_ROWS_DEFAULT = 10_000;
+/** Files `shoal share` names one by one for people; more are counted. */
+export const SHARED_LINES_MAX = 20;
 
 export const UNITS = { KiB, MiB, GiB } as const;

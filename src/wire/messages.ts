@@ -1,6 +1,6 @@
 /**
  * The messages two peers exchange, as values. What each means and when it may be sent stands in docs/protocol.md; how they look as
- * bytes stands in encode.ts and decode.ts, and nowhere else.
+ * bytes stands in encode.ts and decode-body.ts, and nowhere else.
  */
 
 /** First message of each side, once. */

@@ -1,0 +1,24 @@
+/** How many control frames a peer may send: a token bucket, so that a burst after a pause is fine and a flood is not. */
+import * as limits from '../limits.ts';
+
+export class ControlRate {
+  #tokens: number = limits.CONTROL_FRAMES_BURST;
+  #refilledAtMs: number;
+
+  constructor(nowMs: number) {
+    this.#refilledAtMs = nowMs;
+  }
+
+  /** Counts one frame; false when it was one too many. */
+  take(nowMs: number): boolean {
+    const elapsedMs = Math.max(0, nowMs - this.#refilledAtMs);
+    this.#refilledAtMs = nowMs;
+    this.#tokens = Math.min(
+      limits.CONTROL_FRAMES_BURST,
+      this.#tokens + (elapsedMs * limits.CONTROL_FRAMES_PER_SECOND) / 1000,
+    );
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * The one port of a node: accepts, looks at the first bytes, hands the connection to a frontend. Owns the limits on strangers;
+ * what a frontend does with its connection is its own affair.
+ */
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+import { createGoodbye } from '../wire/goodbye.ts';
+import { formatAddress, normalHost, type Address } from './address.ts';
+import type { ConnectionSet } from './connection-set.ts';
+import { dialectOf } from './first-bytes.ts';
+import { FramedConnection } from './framed-connection.ts';
+import { socketError } from './socket-error.ts';
+import { KEEPALIVE_DELAY_MS } from './socket-options.ts';
+import { acceptedReader } from './socket-reader.ts';
+import { UNPROVEN_LIMITS, UnprovenConnections, type UnprovenLimits } from './unproven.ts';
+
+export interface Arrival {
+  readonly remoteAddress: Address;
+  /** To be called when the connection has proved itself (handshake done, valid request): it no longer counts as a stranger. */
+  proven(): void;
+}
+
+/** A connection of a dialect that is text. The socket is paused and half-open capable; the frontend listens to its `error`. */
+export interface TextArrival extends Arrival {
+  readonly socket: Socket;
+  /** What has been read already, at least one byte. */
+  readonly head: Uint8Array;
+}
+
+export interface ListenOptions extends Address {
+  readonly connections: ConnectionSet;
+  /** The connection waits for `acceptHandshake`. */
+  onNative(connection: FramedConnection, arrival: Arrival): void;
+  onRange(arrival: TextArrival): void;
+  /** Without it, HTTP requests are closed. */
+  onHttp?: ((arrival: TextArrival) => void) | undefined;
+  /** The system could not accept a connection (too many open files, ...). The listener goes on. */
+  onAcceptError?: ((error: ShoalError) => void) | undefined;
+  readonly unproven?: UnprovenLimits | undefined;
+  readonly firstByteTimeoutMs?: number | undefined;
+  readonly lineSilenceMs?: number | undefined;
+}
+
+export interface ListenerCounts {
+  accepted: number;
+  native: number;
+  range: number;
+  http: number;
+  /** Closed at once: too many connections, too many strangers, too many of them from one address. */
+  refusedFull: number;
+  refusedUnproven: number;
+  refusedAddress: number;
+  /** Closed: nothing came in time; what came was of no dialect. */
+  silent: number;
+  unusable: number;
+  acceptErrors: number;
+}
+
+export interface Listener {
+  /** Where it listens, with the port that was chosen. */
+  readonly address: Address;
+  readonly counts: Readonly<ListenerCounts>;
+  /** Accepted connections that have not proved themselves. */
+  readonly unprovenCount: number;
+  /** Accepts no more, ends every accepted connection and resolves when none is left. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Resolves when it listens; rejects with `usage` (the port is in use), `not-allowed` or the like. */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const server = createServer({
+    pauseOnConnect: true,
+    // a range request may be followed by the end of its sender's stream, and still wants its answer
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
+  });
+  try {
+    server.listen({ host: options.host, port: options.port });
+    await once(server, 'listening');
+  } catch (error) {
+    throw socketError(`cannot listen on ${formatAddress(options)}`, error);
+  }
+  return new PortListener(server, options);
+}
+
+class PortListener implements Listener {
+  readonly address: Address;
+  readonly #server: Server;
+  readonly #options: ListenOptions;
+  readonly #unproven: UnprovenConnections;
+  /** Every accepted socket there is, with the way to end it. */
+  readonly #accepted = new Map<Socket, () => void>();
+  readonly #counts: ListenerCounts = {
+    accepted: 0,
+    native: 0,
+    range: 0,
+    http: 0,
+    refusedFull: 0,
+    refusedUnproven: 0,
+    refusedAddress: 0,
+    silent: 0,
+    unusable: 0,
+    acceptErrors: 0,
+  };
+  #closed: Promise<void> | undefined;
+
+  constructor(server: Server, options: ListenOptions) {
+    this.#server = server;
+    this.#options = options;
+    this.#unproven = new UnprovenConnections(options.unproven ?? UNPROVEN_LIMITS);
+    const bound = server.address();
+    if (bound === null || typeof bound === 'string') throw new ShoalError('bug', 'a TCP listener has no TCP address');
+    this.address = { host: normalHost(bound.address), port: bound.port };
+    server.on('connection', (socket) => this.#onConnection(socket));
+    server.on('error', (error) => {
+      this.#counts.acceptErrors++;
+      options.onAcceptError?.(socketError('cannot accept a connection', error));
+    });
+  }
+
+  get counts(): Readonly<ListenerCounts> {
+    return this.#counts;
+  }
+
+  get unprovenCount(): number {
+    return this.#unproven.count;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#closeAll();
+    return this.#closed;
+  }
+
+  async #closeAll(): Promise<void> {
+    const all: Promise<unknown>[] = [once(this.#server, 'close')];
+    this.#server.close();
+    for (const [socket, end] of this.#accepted) {
+      // not once(): it would take an error on the way for the end
+      all.push(new Promise((resolve) => socket.once('close', resolve)));
+      end();
+    }
+    await Promise.all(all);
+  }
+
+  #onConnection(socket: Socket): void {
+    // a reset before a frontend listens: `close` follows, and that is all there is to do
+    socket.on('error', ignoreBecauseCloseFollows);
+    const { connections } = this.#options;
+    const host = normalHost(socket.remoteAddress ?? '');
+    if (this.#closed !== undefined || socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    if (connections.isFull) {
+      this.#counts.refusedFull++;
+      socket.destroy();
+      return;
+    }
+    const proven = this.#unproven.admit(host);
+    if (typeof proven === 'string') {
+      if (proven === 'full') this.#counts.refusedUnproven++;
+      else this.#counts.refusedAddress++;
+      socket.destroy();
+      return;
+    }
+    this.#counts.accepted++;
+    const leavePlace = connections.takePlace();
+    this.#accepted.set(socket, () => socket.destroy());
+    socket.once('close', () => {
+      proven();
+      leavePlace();
+      this.#accepted.delete(socket);
+    });
+    const arrival: Arrival = { remoteAddress: { host, port: socket.remotePort ?? 0 }, proven };
+    this.#readFirstBytes(socket, arrival, leavePlace);
+  }
+
+  #readFirstBytes(socket: Socket, arrival: Arrival, leavePlace: () => void): void {
+    const { firstByteTimeoutMs = limits.FIRST_BYTE_TIMEOUT_MS, lineSilenceMs = limits.RANGE_LINE_SILENCE_MS } =
+      this.#options;
+    let head: Uint8Array = new Uint8Array(0);
+    // of the whole decision: bytes that dribble in do not prolong it
+    const deadline = setTimeout(() => {
+      this.#counts.silent++;
+      socket.destroy();
+    }, firstByteTimeoutMs);
+    let silence: NodeJS.Timeout | undefined;
+    const stopReading = (): void => {
+      clearTimeout(deadline);
+      clearTimeout(silence);
+      socket.off('data', onData).off('end', onEnd).off('close', stopReading);
+      socket.pause();
+    };
+    const decide = (complete: boolean): void => {
+      const dialect = dialectOf(head, complete);
+      if (dialect === 'unclear') {
+        clearTimeout(silence);
+        silence = setTimeout(() => decide(true), lineSilenceMs);
+        return;
+      }
+      stopReading();
+      this.#dispatch(dialect, { ...arrival, socket, head }, leavePlace);
+    };
+    const onData = (bytes: Uint8Array): void => {
+      head = head.length === 0 ? bytes : Buffer.concat([head, bytes]);
+      decide(false);
+    };
+    const onEnd = (): void => {
+      if (head.length > 0) {
+        decide(true);
+        return;
+      }
+      stopReading();
+      socket.destroy();
+    };
+    socket.on('data', onData).on('end', onEnd).on('close', stopReading);
+    socket.resume();
+  }
+
+  #dispatch(dialect: 'native' | 'range' | 'http' | 'unusable', arrival: TextArrival, leavePlace: () => void): void {
+    const { socket, head } = arrival;
+    const { onHttp } = this.#options;
+    if (dialect === 'unusable' || (dialect === 'http' && onHttp === undefined)) {
+      this.#counts.unusable++;
+      socket.destroy();
+      return;
+    }
+    this.#counts[dialect]++;
+    if (dialect === 'range') this.#options.onRange(arrival);
+    if (dialect === 'http') onHttp?.(arrival);
+    if (dialect === 'native') this.#onNative(socket, head, arrival, leavePlace);
+  }
+
+  #onNative(socket: Socket, head: Uint8Array, arrival: Arrival, leavePlace: () => void): void {
+    const { connections } = this.#options;
+    const reader = acceptedReader(socket);
+    const connection = new FramedConnection({ reader, outbound: false, clock: connections.clock, head });
+    connections.add(connection);
+    leavePlace();
+    this.#accepted.set(socket, () => connection.close(createGoodbye('leaving')));
+    this.#options.onNative(connection, arrival);
+  }
+}
+
+function ignoreBecauseCloseFollows(): void {}
