@@ -7,80 +7,20 @@ import { Bitfield } from '../content/bitfield.ts';
 import type { ContentId } from '../content/digest.ts';
 import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
-import { RENEW_MS, TRACKER_RETRY_MAX_MS, TRACKER_RETRY_MIN_MS } from '../limits.ts';
+import { LEAVE_TIMEOUT_MS, RENEW_MS } from '../limits.ts';
+import { VERSION } from '../version.ts';
 import { retryWaitMs } from './retry-wait.ts';
-
-export interface TrackerAddress {
-  /** '' : the address the tracker sees. */
-  readonly host: string;
-  readonly port: number;
-}
+import type {
+  HoldingChangeReport,
+  HoldingReport,
+  Publication,
+  SwarmNews,
+  TrackerAddress,
+  TrackerClient,
+} from './tracker-client.ts';
 
 /** What the announcer needs of a tracker client. */
-export interface AnnounceClient {
-  register(call: {
-    readonly peerId: Uint8Array;
-    readonly addresses: readonly TrackerAddress[];
-    readonly holdings: readonly AnnouncedHolding[];
-    readonly signal?: AbortSignal;
-  }): Promise<{
-    readonly renewMs: number;
-    readonly observedHost: string;
-    readonly unknownContentIds: readonly ContentId[];
-  }>;
-  renew(call: {
-    readonly peerId: Uint8Array;
-    readonly changes: readonly HoldingReport[];
-    readonly signal?: AbortSignal;
-  }): Promise<{
-    readonly known: boolean;
-    readonly swarms: readonly SwarmReport[];
-    readonly unknownContentIds: readonly ContentId[];
-  }>;
-  publish(call: {
-    readonly peerId: Uint8Array;
-    readonly items: readonly PublishedItem[];
-    readonly signal?: AbortSignal;
-  }): Promise<readonly { readonly problem: string }[]>;
-  registerChunks(call: {
-    readonly peerId: Uint8Array;
-    readonly holdings: readonly AnnouncedHolding[];
-    readonly signal?: AbortSignal;
-  }): Promise<{ readonly known: boolean; readonly unknownContentIds: readonly ContentId[] }>;
-  leave(call: { readonly peerId: Uint8Array; readonly signal?: AbortSignal }): Promise<void>;
-}
-
-export interface AnnouncedHolding {
-  readonly contentId: ContentId;
-  /** The chunks we have; full: complete. */
-  readonly have: Bitfield;
-}
-
-export interface HoldingReport {
-  readonly contentId: ContentId;
-  readonly complete: boolean;
-  readonly gained: readonly number[];
-  readonly lost: readonly number[];
-  readonly dropped: boolean;
-  readonly links: number;
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-}
-
-export interface SwarmReport {
-  readonly contentId: ContentId;
-  readonly seederRank: number;
-  readonly seederCount: number;
-  readonly peerCount: number;
-}
-
-export interface PublishedItem {
-  readonly name: string;
-  /** Undefined when the tracker has it. */
-  readonly manifest: Manifest | undefined;
-  readonly contentId: ContentId;
-  readonly partial: boolean;
-}
+export type AnnounceClient = Pick<TrackerClient, 'register' | 'renew' | 'publish' | 'registerChunks' | 'leave'>;
 
 /** A content this node takes part in; the announcer reads it whenever it speaks to the tracker. */
 export interface AnnouncedContent {
@@ -93,10 +33,11 @@ export interface AnnouncedContent {
 
 export interface AnnouncerOptions {
   readonly client: AnnounceClient;
-  readonly peerId: Uint8Array;
+  /** 32 hex digits. */
+  readonly peerId: string;
   readonly addresses: () => readonly TrackerAddress[];
   readonly random: () => number;
-  readonly onNews: (report: SwarmReport) => void;
+  readonly onNews: (news: SwarmNews) => void;
   readonly onState?: (state: 'connected' | 'away', cause: ShoalError | undefined) => void;
   readonly onPublishProblem?: (name: string, problem: string) => void;
 }
@@ -169,7 +110,7 @@ export class Announcer {
     for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(new ShoalError('cancelled', 'the node is closing'));
     if (!this.#registered) return;
     try {
-      await this.#options.client.leave({ peerId: this.#options.peerId, signal: AbortSignal.timeout(1_000) });
+      await this.#options.client.leave(this.#options.peerId, AbortSignal.timeout(LEAVE_TIMEOUT_MS));
     } catch {
       // the lease runs out by itself; there is nobody left to tell
     }
@@ -195,10 +136,7 @@ export class Announcer {
         this.#lastProblem = ShoalError.from(error);
         this.#setState('away', this.#lastProblem);
         for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(this.#lastProblem);
-        waitMs = retryWaitMs(failures++, this.#options.random, {
-          minMs: TRACKER_RETRY_MIN_MS,
-          maxMs: TRACKER_RETRY_MAX_MS,
-        });
+        waitMs = retryWaitMs({ failures: ++failures, random: this.#options.random });
         // while the tracker is away, news can wait for the next attempt
         await this.#sleep(waitMs, true);
         continue;
@@ -215,85 +153,74 @@ export class Announcer {
     this.#dirty = false;
     if (this.#registered) await this.#renew();
     if (!this.#registered) await this.#register();
-    await this.#publishNames(new Set());
+    await this.#publishNames();
   }
 
   async #register(): Promise<void> {
     const { client, peerId } = this.#options;
-    const holdings: AnnouncedHolding[] = [];
-    for (const [contentId, tracked] of this.#contents) {
-      tracked.told = tracked.content.have().clone();
+    const holdings: HoldingReport[] = [];
+    for (const tracked of this.#contents.values()) {
       tracked.publishedNames.clear();
-      holdings.push({ contentId, have: tracked.told });
+      holdings.push(holdingOf(tracked));
     }
     this.#dropped.clear();
-    const { renewMs, unknownContentIds } = await client.register({
-      peerId,
-      addresses: this.#options.addresses(),
-      holdings,
-      signal: this.#abort.signal,
-    });
+    const { renewMs } = await client.register(
+      {
+        peerId,
+        addresses: this.#options.addresses(),
+        dialects: ['native', 'range'],
+        agent: `shoal/${VERSION}`,
+        holdings,
+      },
+      this.#abort.signal,
+    );
     this.#renewMs = renewMs;
     this.#registered = true;
-    await this.#publishNames(new Set(unknownContentIds));
   }
 
   async #renew(): Promise<void> {
     const { client, peerId } = this.#options;
-    const fresh: AnnouncedHolding[] = [];
-    const changes: HoldingReport[] = [];
+    const fresh: HoldingReport[] = [];
+    const changes: HoldingChangeReport[] = [];
     for (const [contentId, tracked] of this.#contents) {
-      const have = tracked.content.have();
-      if (tracked.told === undefined) {
-        tracked.told = have.clone();
-        fresh.push({ contentId, have: tracked.told });
-      } else if (have.count !== tracked.told.count || !have.isFull) {
-        changes.push(reportOf(contentId, tracked.told, have, tracked.content.links()));
-        tracked.told = have.clone();
-      }
+      const change = tracked.told === undefined ? undefined : changeOf(contentId, tracked);
+      if (tracked.told === undefined) fresh.push(holdingOf(tracked));
+      else if (change !== undefined) changes.push(change);
     }
-    for (const contentId of this.#dropped) changes.push({ ...NOTHING_NEW, contentId, dropped: true });
+    for (const contentId of this.#dropped) changes.push({ contentId, dropped: true });
     this.#dropped.clear();
-    if (fresh.length > 0) {
-      const { known, unknownContentIds } = await client.registerChunks({
-        peerId,
-        holdings: fresh,
-        signal: this.#abort.signal,
-      });
-      this.#registered = known;
-      if (!known) return;
-      await this.#publishNames(new Set(unknownContentIds));
-    }
-    const { known, swarms, unknownContentIds } = await client.renew({ peerId, changes, signal: this.#abort.signal });
-    this.#registered = known;
-    if (!known) return;
-    for (const contentId of unknownContentIds) this.#contents.get(contentId)?.publishedNames.clear();
-    await this.#publishNames(new Set(unknownContentIds));
-    for (const report of swarms) this.#options.onNews(report);
+    const answer =
+      fresh.length > 0
+        ? await client.registerChunks(peerId, fresh, this.#abort.signal)
+        : { known: true, unknownContentIds: [] };
+    this.#publishAgain(answer.unknownContentIds);
+    const renewed = answer.known ? await client.renew(peerId, changes, this.#abort.signal) : undefined;
+    this.#registered = renewed?.known ?? false;
+    if (renewed === undefined) return;
+    this.#publishAgain(renewed.unknownContentIds);
+    for (const news of renewed.news) this.#options.onNews(news);
   }
 
-  /** Publishes what is not published yet; with manifests for the contents the tracker said it does not know. */
-  async #publishNames(unknown: ReadonlySet<ContentId>): Promise<void> {
-    const items: PublishedItem[] = [];
-    for (const [contentId, tracked] of this.#contents) {
+  /** The tracker has lost these contents: their names and manifests go there again. */
+  #publishAgain(contentIds: readonly ContentId[]): void {
+    for (const contentId of contentIds) this.#contents.get(contentId)?.publishedNames.clear();
+  }
+
+  async #publishNames(): Promise<void> {
+    const items: Publication[] = [];
+    for (const tracked of this.#contents.values()) {
       const { manifest, names } = tracked.content;
       for (const name of names) {
         if (tracked.publishedNames.has(name)) continue;
         tracked.publishedNames.add(name);
-        items.push({
-          name,
-          manifest: unknown.has(contentId) ? manifest : undefined,
-          contentId,
-          partial: !tracked.content.have().isFull,
-        });
+        items.push({ name, manifest, partial: !tracked.content.have().isFull });
       }
     }
     if (items.length === 0) return;
-    const { client, peerId } = this.#options;
-    const results = await client.publish({ peerId, items, signal: this.#abort.signal });
-    results.forEach(({ problem }, index) => {
+    const results = await this.#options.client.publish(this.#options.peerId, items, this.#abort.signal);
+    results.forEach((result, index) => {
       const item = items[index];
-      if (problem !== '' && item !== undefined) this.#options.onPublishProblem?.(item.name, problem);
+      if ('problem' in result && item !== undefined) this.#options.onPublishProblem?.(item.name, result.problem);
     });
   }
 
@@ -324,13 +251,25 @@ export class Announcer {
   }
 }
 
-const NOTHING_NEW = { complete: false, gained: [], lost: [], dropped: false, links: 0, bytesUp: 0, bytesDown: 0 };
+/** All it has; and from now on only what changes is told. */
+function holdingOf(tracked: Tracked): HoldingReport {
+  const have = tracked.content.have();
+  tracked.told = have.clone();
+  const { contentId } = tracked.content.manifest;
+  return have.isFull ? { contentId } : { contentId, chunks: tracked.told };
+}
 
-function reportOf(contentId: ContentId, told: Bitfield, have: Bitfield, links: number): HoldingReport {
+/** What has changed since the tracker was told last; undefined: nothing worth a word. */
+function changeOf(contentId: ContentId, tracked: Tracked): HoldingChangeReport | undefined {
+  const have = tracked.content.have();
+  const told = tracked.told ?? new Bitfield(have.chunkCount);
+  if (have.isFull && told.isFull) return undefined;
+  tracked.told = have.clone();
+  const links = tracked.content.links();
+  if (have.isFull) return { contentId, complete: true, links };
   const gained: number[] = [];
   const lost: number[] = [];
-  if (have.isFull) return { ...NOTHING_NEW, contentId, complete: true, links };
   for (const chunk of have) if (!told.has(chunk)) gained.push(chunk);
   for (const chunk of told) if (!have.has(chunk)) lost.push(chunk);
-  return { ...NOTHING_NEW, contentId, gained, lost, links };
+  return { contentId, gained, lost, links };
 }

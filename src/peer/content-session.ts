@@ -121,6 +121,10 @@ export class ContentSession {
     return this.#receivedBytes;
   }
 
+  get sentBytes(): number {
+    return this.swarm.sentBytes;
+  }
+
   /** When the last byte came, or a chunk was gained. */
   get lastProgressAtMs(): number {
     return this.#lastProgressAtMs;
@@ -147,6 +151,18 @@ export class ContentSession {
   /** From now on chunks are read from elsewhere (the file has got its final name). */
   useStore(store: ChunkStore): void {
     this.#store = store;
+  }
+
+  /** Reads wait for this, and then use the store of that moment. */
+  holdReads(until: Promise<void>): void {
+    const before = this.#store;
+    const held: ChunkStore = {
+      read: async (chunkIndex, into) => {
+        await until;
+        await (this.#store === held ? before : this.#store).read(chunkIndex, into);
+      },
+    };
+    this.#store = held;
   }
 
   learn(candidates: readonly Candidate[], listed: boolean): void {

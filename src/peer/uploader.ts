@@ -35,6 +35,9 @@ interface Active {
   /** Fragments the link still holds. */
   unflushed: number;
   stopping: boolean;
+  /** Why it ended early. */
+  ended: { readonly why: 'stopped' | 'unreadable'; readonly cause: unknown } | undefined;
+  /** Its owner has heard the last of it. */
   settled: boolean;
 }
 
@@ -67,6 +70,7 @@ export class Uploader {
       offset: 0,
       unflushed: 0,
       stopping: false,
+      ended: undefined,
       settled: false,
     };
     this.#active.push(active);
@@ -126,6 +130,14 @@ export class Uploader {
     }
   }
 
+  /** For senders that pace themselves (the range frontend): resolves when the limit lets these bytes go. */
+  async reserve(byteCount: number): Promise<void> {
+    while (!this.#bucket.take(byteCount, this.#clock())) {
+      const waitMs = Math.max(1, this.#bucket.waitMs(this.#clock()));
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+
   close(): void {
     clearTimeout(this.#timer);
     for (const active of [...this.#active]) this.drop(active.send.link);
@@ -152,10 +164,17 @@ export class Uploader {
   #end(active: Active, why: 'stopped' | 'unreadable', cause: unknown): void {
     if (active.state === 'over') return;
     this.#remove(active);
-    if (active.unflushed === 0) this.#buffers.give(active.buffer);
-    if (active.settled) return;
+    active.ended = { why, cause };
+    this.#settle(active);
+  }
+
+  /** What waits in the link may still be overtaken by messages, so a send is over only when its last fragment has left. */
+  #settle(active: Active): void {
+    if (active.state !== 'over' || active.unflushed > 0) return;
+    this.#buffers.give(active.buffer);
+    if (active.settled || active.ended === undefined) return;
     active.settled = true;
-    active.send.ended(why, cause);
+    active.send.ended(active.ended.why, active.ended.cause);
   }
 
   #remove(active: Active): void {

@@ -37,6 +37,8 @@ export interface Candidate {
   /** `host:port`, tried in order. */
   readonly addresses: readonly string[];
   readonly dialect: 'native' | 'range';
+  /** The name under which it serves the content to range requests, where that is known. */
+  readonly rangeName?: string | undefined;
   readonly complete: boolean;
 }
 

@@ -100,7 +100,8 @@ export class Swarm {
   step(nowMs: number, fact: SwarmFact): SwarmAction[] {
     this.#nowMs = nowMs;
     this.#apply(fact);
-    if (fact.type !== 'fragment' || this.#actions.length > 0) this.#settle();
+    const isMereProgress = fact.type === 'fragment' || (fact.type === 'sent' && !fact.last);
+    if (!isMereProgress || this.#actions.length > 0) this.#settle();
     const actions = this.#actions;
     this.#actions = [];
     return actions;
@@ -146,6 +147,10 @@ export class Swarm {
 
   upBytesPerSecond(nowMs: number): number {
     return this.#upload.bytesPerSecond(nowMs);
+  }
+
+  get sentBytes(): number {
+    return this.#upload.sentBytes;
   }
 
   /** Bytes that came twice, were taken back, or were wrong. */

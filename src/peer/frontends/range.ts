@@ -39,9 +39,9 @@ export interface RangeReadable {
 export interface RangeFrontendOptions {
   /** The shared file of this name, or undefined. */
   readonly open: (name: EntryName) => Promise<RangeReadable | undefined>;
-  /** Milliseconds to wait before sending `byteCount` more, for the upload limit; 0: now. */
-  readonly pace?: ((byteCount: number) => number) | undefined;
-  readonly onSent?: ((byteCount: number) => void) | undefined;
+  /** Resolves when the upload limit lets `byteCount` more go. */
+  readonly reserve: (byteCount: number) => Promise<void>;
+  readonly onSent?: (byteCount: number) => void;
 }
 
 const BLOCK_BYTES = 256 * 1024;
@@ -91,8 +91,7 @@ export class RangeFrontend {
     for (let offset = start; offset < end;) {
       const block = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, end - offset));
       await file.read(offset, block);
-      const waitMs = this.#options.pace?.(block.length) ?? 0;
-      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await this.#options.reserve(block.length);
       if (socket.destroyed) return;
       const hasRoom = socket.write(block);
       this.#options.onSent?.(block.length);

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file shoal/v1/tracker.proto.
  */
 export const file_shoal_v1_tracker: GenFile = /*@__PURE__*/
-  fileDesc("ChZzaG9hbC92MS90cmFja2VyLnByb3RvEghzaG9hbC52MSIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSI/CgdIb2xkaW5nEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGY2h1bmtzGAMgASgMIpkBCg1Ib2xkaW5nQ2hhbmdlEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGZ2FpbmVkGAMgAygNEgwKBGxvc3QYBCADKA0SDwoHZHJvcHBlZBgFIAEoCBINCgVsaW5rcxgGIAEoDRIQCghieXRlc191cBgHIAEoBBISCgpieXRlc19kb3duGAggASgEIqEBCg9SZWdpc3RlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBINCgVhZ2VudBgEIAEoCRIjCghob2xkaW5ncxgFIAMoCzIRLnNob2FsLnYxLkhvbGRpbmciagoQUmVnaXN0ZXJSZXNwb25zZRIQCghsZWFzZV9tcxgBIAEoDRIQCghyZW5ld19tcxgCIAEoDRIVCg1vYnNlcnZlZF9ob3N0GAMgASgJEhsKE3Vua25vd25fY29udGVudF9pZHMYBCADKAwiSQoMUmVuZXdSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSKAoHY2hhbmdlcxgCIAMoCzIXLnNob2FsLnYxLkhvbGRpbmdDaGFuZ2UiXgoJU3dhcm1OZXdzEhIKCmNvbnRlbnRfaWQYASABKAwSEwoLc2VlZGVyX3JhbmsYAiABKA0SFAoMc2VlZGVyX2NvdW50GAMgASgNEhIKCnBlZXJfY291bnQYBCABKA0iVQoNUmVuZXdSZXNwb25zZRINCgVrbm93bhgBIAEoCBIQCghsZWFzZV9tcxgCIAEoDRIjCgZzd2FybXMYAyADKAsyEy5zaG9hbC52MS5Td2FybU5ld3MiHwoMTGVhdmVSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwiDwoNTGVhdmVSZXNwb25zZSJBCgtQdWJsaXNoSXRlbRIMCgRuYW1lGAEgASgJEhAKCG1hbmlmZXN0GAIgASgMEhIKCmNvbnRlbnRfaWQYAyABKAwiRwoOUHVibGlzaFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIkCgVpdGVtcxgCIAMoCzIVLnNob2FsLnYxLlB1Ymxpc2hJdGVtIkAKDVB1Ymxpc2hSZXN1bHQSHgoFZW50cnkYASABKAsyDy5zaG9hbC52MS5FbnRyeRIPCgdwcm9ibGVtGAIgASgJIjsKD1B1Ymxpc2hSZXNwb25zZRIoCgdyZXN1bHRzGAEgAygLMhcuc2hvYWwudjEuUHVibGlzaFJlc3VsdCJzChlVcGxvYWRNYW5pZmVzdFBhcnRSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSEgoKY29udGVudF9pZBgCIAEoDBITCgt0b3RhbF9ieXRlcxgDIAEoDRIOCgZvZmZzZXQYBCABKA0SDAoEcGFydBgFIAEoDCIuChpVcGxvYWRNYW5pZmVzdFBhcnRSZXNwb25zZRIQCghjb21wbGV0ZRgBIAEoCCIyChBVbnB1Ymxpc2hSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSDQoFbmFtZXMYAiADKAkiJAoRVW5wdWJsaXNoUmVzcG9uc2USDwoHcmVtb3ZlZBgBIAEoDSKsAQoFRW50cnkSDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgEEg4KBnNoYTI1NhgDIAEoCRISCgpjb250ZW50X2lkGAQgASgMEhIKCmNodW5rX3NpemUYBSABKA0SEwoLY2h1bmtfY291bnQYBiABKA0SFwoPcHVibGlzaGVkX2F0X21zGAcgASgEEg8KB3NlZWRlcnMYCCABKA0SEAoIbGVlY2hlcnMYCSABKA0iWAoQTGlzdEZpbGVzUmVxdWVzdBINCgVxdWVyeRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVhZnRlchgDIAEoCRIXCg9pbmNsdWRlX29mZmxpbmUYBCABKAgiSQoRTGlzdEZpbGVzUmVzcG9uc2USIAoHZW50cmllcxgBIAMoCzIPLnNob2FsLnYxLkVudHJ5EhIKCm5leHRfYWZ0ZXIYAiABKAkiaAoNTG9jYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCmNvbnRlbnRfaWQYAiABKAwSDwoHcGVlcl9pZBgDIAEoDBINCgVsaW1pdBgEIAEoDRIVCg13YW50X21hbmlmZXN0GAUgASgIIogBCgZTb3VyY2USDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBIiCgdob2xkaW5nGAQgASgLMhEuc2hvYWwudjEuSG9sZGluZyKJAQoOTG9jYXRlUmVzcG9uc2USHgoFZW50cnkYASABKAsyDy5zaG9hbC52MS5FbnRyeRIhCgdzb3VyY2VzGAIgAygLMhAuc2hvYWwudjEuU291cmNlEhAKCG1hbmlmZXN0GAMgASgMEiIKBXN3YXJtGAQgASgLMhMuc2hvYWwudjEuU3dhcm1OZXdzIk0KFVJlZ2lzdGVyQ2h1bmtzUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEiMKCGhvbGRpbmdzGAIgAygLMhEuc2hvYWwudjEuSG9sZGluZyJEChZSZWdpc3RlckNodW5rc1Jlc3BvbnNlEg0KBWtub3duGAEgASgIEhsKE3Vua25vd25fY29udGVudF9pZHMYAiADKAwiOAoSR2V0TWFuaWZlc3RSZXF1ZXN0EhIKCmNvbnRlbnRfaWQYASABKAwSDgoGb2Zmc2V0GAIgASgNIjgKE0dldE1hbmlmZXN0UmVzcG9uc2USEwoLdG90YWxfYnl0ZXMYASABKA0SDAoEcGFydBgCIAEoDCISChBMaXN0UGVlcnNSZXF1ZXN0ItABCghQZWVySW5mbxIPCgdwZWVyX2lkGAEgASgMEiQKCWFkZHJlc3NlcxgCIAMoCzIRLnNob2FsLnYxLkFkZHJlc3MSIwoIZGlhbGVjdHMYAyADKA4yES5zaG9hbC52MS5EaWFsZWN0Eg0KBWFnZW50GAQgASgJEg4KBm9ubGluZRgFIAEoCBIUCgxsYXN0X3NlZW5fbXMYBiABKAQSGQoRY29tcGxldGVfY29udGVudHMYByABKA0SGAoQcGFydGlhbF9jb250ZW50cxgIIAEoDSI2ChFMaXN0UGVlcnNSZXNwb25zZRIhCgVwZWVycxgBIAMoCzISLnNob2FsLnYxLlBlZXJJbmZvIiAKDFdhdGNoUmVxdWVzdBIQCghhZnRlcl9pZBgBIAEoBCJGCg1XYXRjaFJlc3BvbnNlEgoKAmlkGAEgASgEEg0KBWF0X21zGAIgASgEEgwKBHR5cGUYAyABKAkSDAoEZGF0YRgEIAEoCSpJCgdEaWFsZWN0EhcKE0RJQUxFQ1RfVU5TUEVDSUZJRUQQABISCg5ESUFMRUNUX05BVElWRRABEhEKDURJQUxFQ1RfUkFOR0UQAjLUBgoOVHJhY2tlclNlcnZpY2USQQoIUmVnaXN0ZXISGS5zaG9hbC52MS5SZWdpc3RlclJlcXVlc3QaGi5zaG9hbC52MS5SZWdpc3RlclJlc3BvbnNlEjgKBVJlbmV3EhYuc2hvYWwudjEuUmVuZXdSZXF1ZXN0Ghcuc2hvYWwudjEuUmVuZXdSZXNwb25zZRI4CgVMZWF2ZRIWLnNob2FsLnYxLkxlYXZlUmVxdWVzdBoXLnNob2FsLnYxLkxlYXZlUmVzcG9uc2USPgoHUHVibGlzaBIYLnNob2FsLnYxLlB1Ymxpc2hSZXF1ZXN0Ghkuc2hvYWwudjEuUHVibGlzaFJlc3BvbnNlEl8KElVwbG9hZE1hbmlmZXN0UGFydBIjLnNob2FsLnYxLlVwbG9hZE1hbmlmZXN0UGFydFJlcXVlc3QaJC5zaG9hbC52MS5VcGxvYWRNYW5pZmVzdFBhcnRSZXNwb25zZRJECglVbnB1Ymxpc2gSGi5zaG9hbC52MS5VbnB1Ymxpc2hSZXF1ZXN0Ghsuc2hvYWwudjEuVW5wdWJsaXNoUmVzcG9uc2USRAoJTGlzdEZpbGVzEhouc2hvYWwudjEuTGlzdEZpbGVzUmVxdWVzdBobLnNob2FsLnYxLkxpc3RGaWxlc1Jlc3BvbnNlEjsKBkxvY2F0ZRIXLnNob2FsLnYxLkxvY2F0ZVJlcXVlc3QaGC5zaG9hbC52MS5Mb2NhdGVSZXNwb25zZRJTCg5SZWdpc3RlckNodW5rcxIfLnNob2FsLnYxLlJlZ2lzdGVyQ2h1bmtzUmVxdWVzdBogLnNob2FsLnYxLlJlZ2lzdGVyQ2h1bmtzUmVzcG9uc2USSgoLR2V0TWFuaWZlc3QSHC5zaG9hbC52MS5HZXRNYW5pZmVzdFJlcXVlc3QaHS5zaG9hbC52MS5HZXRNYW5pZmVzdFJlc3BvbnNlEkQKCUxpc3RQZWVycxIaLnNob2FsLnYxLkxpc3RQZWVyc1JlcXVlc3QaGy5zaG9hbC52MS5MaXN0UGVlcnNSZXNwb25zZRI6CgVXYXRjaBIWLnNob2FsLnYxLldhdGNoUmVxdWVzdBoXLnNob2FsLnYxLldhdGNoUmVzcG9uc2UwAWIGcHJvdG8z");
+  fileDesc("ChZzaG9hbC92MS90cmFja2VyLnByb3RvEghzaG9hbC52MSIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSI/CgdIb2xkaW5nEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGY2h1bmtzGAMgASgMIpkBCg1Ib2xkaW5nQ2hhbmdlEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGZ2FpbmVkGAMgAygNEgwKBGxvc3QYBCADKA0SDwoHZHJvcHBlZBgFIAEoCBINCgVsaW5rcxgGIAEoDRIQCghieXRlc191cBgHIAEoBBISCgpieXRlc19kb3duGAggASgEIqEBCg9SZWdpc3RlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBINCgVhZ2VudBgEIAEoCRIjCghob2xkaW5ncxgFIAMoCzIRLnNob2FsLnYxLkhvbGRpbmciagoQUmVnaXN0ZXJSZXNwb25zZRIQCghsZWFzZV9tcxgBIAEoDRIQCghyZW5ld19tcxgCIAEoDRIVCg1vYnNlcnZlZF9ob3N0GAMgASgJEhsKE3Vua25vd25fY29udGVudF9pZHMYBCADKAwiSQoMUmVuZXdSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSKAoHY2hhbmdlcxgCIAMoCzIXLnNob2FsLnYxLkhvbGRpbmdDaGFuZ2UiXgoJU3dhcm1OZXdzEhIKCmNvbnRlbnRfaWQYASABKAwSEwoLc2VlZGVyX3JhbmsYAiABKA0SFAoMc2VlZGVyX2NvdW50GAMgASgNEhIKCnBlZXJfY291bnQYBCABKA0icgoNUmVuZXdSZXNwb25zZRINCgVrbm93bhgBIAEoCBIQCghsZWFzZV9tcxgCIAEoDRIjCgZzd2FybXMYAyADKAsyEy5zaG9hbC52MS5Td2FybU5ld3MSGwoTdW5rbm93bl9jb250ZW50X2lkcxgEIAMoDCIfCgxMZWF2ZVJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDCIPCg1MZWF2ZVJlc3BvbnNlIlIKC1B1Ymxpc2hJdGVtEgwKBG5hbWUYASABKAkSEAoIbWFuaWZlc3QYAiABKAwSEgoKY29udGVudF9pZBgDIAEoDBIPCgdwYXJ0aWFsGAQgASgIIkcKDlB1Ymxpc2hSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSJAoFaXRlbXMYAiADKAsyFS5zaG9hbC52MS5QdWJsaXNoSXRlbSJACg1QdWJsaXNoUmVzdWx0Eh4KBWVudHJ5GAEgASgLMg8uc2hvYWwudjEuRW50cnkSDwoHcHJvYmxlbRgCIAEoCSI7Cg9QdWJsaXNoUmVzcG9uc2USKAoHcmVzdWx0cxgBIAMoCzIXLnNob2FsLnYxLlB1Ymxpc2hSZXN1bHQicwoZVXBsb2FkTWFuaWZlc3RQYXJ0UmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEhIKCmNvbnRlbnRfaWQYAiABKAwSEwoLdG90YWxfYnl0ZXMYAyABKA0SDgoGb2Zmc2V0GAQgASgNEgwKBHBhcnQYBSABKAwiLgoaVXBsb2FkTWFuaWZlc3RQYXJ0UmVzcG9uc2USEAoIY29tcGxldGUYASABKAgiMgoQVW5wdWJsaXNoUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEg0KBW5hbWVzGAIgAygJIiQKEVVucHVibGlzaFJlc3BvbnNlEg8KB3JlbW92ZWQYASABKA0irAEKBUVudHJ5EgwKBG5hbWUYASABKAkSDAoEc2l6ZRgCIAEoBBIOCgZzaGEyNTYYAyABKAkSEgoKY29udGVudF9pZBgEIAEoDBISCgpjaHVua19zaXplGAUgASgNEhMKC2NodW5rX2NvdW50GAYgASgNEhcKD3B1Ymxpc2hlZF9hdF9tcxgHIAEoBBIPCgdzZWVkZXJzGAggASgNEhAKCGxlZWNoZXJzGAkgASgNIlgKEExpc3RGaWxlc1JlcXVlc3QSDQoFcXVlcnkYASABKAkSDQoFbGltaXQYAiABKA0SDQoFYWZ0ZXIYAyABKAkSFwoPaW5jbHVkZV9vZmZsaW5lGAQgASgIIkkKEUxpc3RGaWxlc1Jlc3BvbnNlEiAKB2VudHJpZXMYASADKAsyDy5zaG9hbC52MS5FbnRyeRISCgpuZXh0X2FmdGVyGAIgASgJImgKDUxvY2F0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpjb250ZW50X2lkGAIgASgMEg8KB3BlZXJfaWQYAyABKAwSDQoFbGltaXQYBCABKA0SFQoNd2FudF9tYW5pZmVzdBgFIAEoCCKcAQoGU291cmNlEg8KB3BlZXJfaWQYASABKAwSJAoJYWRkcmVzc2VzGAIgAygLMhEuc2hvYWwudjEuQWRkcmVzcxIjCghkaWFsZWN0cxgDIAMoDjIRLnNob2FsLnYxLkRpYWxlY3QSIgoHaG9sZGluZxgEIAEoCzIRLnNob2FsLnYxLkhvbGRpbmcSEgoKcmFuZ2VfbmFtZRgFIAEoCSKJAQoOTG9jYXRlUmVzcG9uc2USHgoFZW50cnkYASABKAsyDy5zaG9hbC52MS5FbnRyeRIhCgdzb3VyY2VzGAIgAygLMhAuc2hvYWwudjEuU291cmNlEhAKCG1hbmlmZXN0GAMgASgMEiIKBXN3YXJtGAQgASgLMhMuc2hvYWwudjEuU3dhcm1OZXdzIk0KFVJlZ2lzdGVyQ2h1bmtzUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEiMKCGhvbGRpbmdzGAIgAygLMhEuc2hvYWwudjEuSG9sZGluZyJEChZSZWdpc3RlckNodW5rc1Jlc3BvbnNlEg0KBWtub3duGAEgASgIEhsKE3Vua25vd25fY29udGVudF9pZHMYAiADKAwiOAoSR2V0TWFuaWZlc3RSZXF1ZXN0EhIKCmNvbnRlbnRfaWQYASABKAwSDgoGb2Zmc2V0GAIgASgNIjgKE0dldE1hbmlmZXN0UmVzcG9uc2USEwoLdG90YWxfYnl0ZXMYASABKA0SDAoEcGFydBgCIAEoDCIwChBMaXN0UGVlcnNSZXF1ZXN0Eg0KBWxpbWl0GAEgASgNEg0KBWFmdGVyGAIgASgJItABCghQZWVySW5mbxIPCgdwZWVyX2lkGAEgASgMEiQKCWFkZHJlc3NlcxgCIAMoCzIRLnNob2FsLnYxLkFkZHJlc3MSIwoIZGlhbGVjdHMYAyADKA4yES5zaG9hbC52MS5EaWFsZWN0Eg0KBWFnZW50GAQgASgJEg4KBm9ubGluZRgFIAEoCBIUCgxsYXN0X3NlZW5fbXMYBiABKAQSGQoRY29tcGxldGVfY29udGVudHMYByABKA0SGAoQcGFydGlhbF9jb250ZW50cxgIIAEoDSJKChFMaXN0UGVlcnNSZXNwb25zZRIhCgVwZWVycxgBIAMoCzISLnNob2FsLnYxLlBlZXJJbmZvEhIKCm5leHRfYWZ0ZXIYAiABKAkiIAoMV2F0Y2hSZXF1ZXN0EhAKCGFmdGVyX2lkGAEgASgEIkYKDVdhdGNoUmVzcG9uc2USCgoCaWQYASABKAQSDQoFYXRfbXMYAiABKAQSDAoEdHlwZRgDIAEoCRIMCgRkYXRhGAQgASgJKkkKB0RpYWxlY3QSFwoTRElBTEVDVF9VTlNQRUNJRklFRBAAEhIKDkRJQUxFQ1RfTkFUSVZFEAESEQoNRElBTEVDVF9SQU5HRRACMtQGCg5UcmFja2VyU2VydmljZRJBCghSZWdpc3RlchIZLnNob2FsLnYxLlJlZ2lzdGVyUmVxdWVzdBoaLnNob2FsLnYxLlJlZ2lzdGVyUmVzcG9uc2USOAoFUmVuZXcSFi5zaG9hbC52MS5SZW5ld1JlcXVlc3QaFy5zaG9hbC52MS5SZW5ld1Jlc3BvbnNlEjgKBUxlYXZlEhYuc2hvYWwudjEuTGVhdmVSZXF1ZXN0Ghcuc2hvYWwudjEuTGVhdmVSZXNwb25zZRI+CgdQdWJsaXNoEhguc2hvYWwudjEuUHVibGlzaFJlcXVlc3QaGS5zaG9hbC52MS5QdWJsaXNoUmVzcG9uc2USXwoSVXBsb2FkTWFuaWZlc3RQYXJ0EiMuc2hvYWwudjEuVXBsb2FkTWFuaWZlc3RQYXJ0UmVxdWVzdBokLnNob2FsLnYxLlVwbG9hZE1hbmlmZXN0UGFydFJlc3BvbnNlEkQKCVVucHVibGlzaBIaLnNob2FsLnYxLlVucHVibGlzaFJlcXVlc3QaGy5zaG9hbC52MS5VbnB1Ymxpc2hSZXNwb25zZRJECglMaXN0RmlsZXMSGi5zaG9hbC52MS5MaXN0RmlsZXNSZXF1ZXN0Ghsuc2hvYWwudjEuTGlzdEZpbGVzUmVzcG9uc2USOwoGTG9jYXRlEhcuc2hvYWwudjEuTG9jYXRlUmVxdWVzdBoYLnNob2FsLnYxLkxvY2F0ZVJlc3BvbnNlElMKDlJlZ2lzdGVyQ2h1bmtzEh8uc2hvYWwudjEuUmVnaXN0ZXJDaHVua3NSZXF1ZXN0GiAuc2hvYWwudjEuUmVnaXN0ZXJDaHVua3NSZXNwb25zZRJKCgtHZXRNYW5pZmVzdBIcLnNob2FsLnYxLkdldE1hbmlmZXN0UmVxdWVzdBodLnNob2FsLnYxLkdldE1hbmlmZXN0UmVzcG9uc2USRAoJTGlzdFBlZXJzEhouc2hvYWwudjEuTGlzdFBlZXJzUmVxdWVzdBobLnNob2FsLnYxLkxpc3RQZWVyc1Jlc3BvbnNlEjoKBVdhdGNoEhYuc2hvYWwudjEuV2F0Y2hSZXF1ZXN0Ghcuc2hvYWwudjEuV2F0Y2hSZXNwb25zZTABYgZwcm90bzM");
 
 /**
  * An address another peer may dial. An empty host means: the address this call came from.
@@ -251,7 +251,7 @@ export type SwarmNews = Message<"shoal.v1.SwarmNews"> & {
   contentId: Uint8Array;
 
   /**
-   * This peer's rank among the complete peers, and their number; both 0 while it is not complete.
+   * This peer's rank among the complete peers, from 0, and their number; both 0 while it is not complete itself.
    *
    * @generated from field: uint32 seeder_rank = 2;
    */
@@ -263,6 +263,8 @@ export type SwarmNews = Message<"shoal.v1.SwarmNews"> & {
   seederCount: number;
 
   /**
+   * Online peers in this swarm, complete or not, the asking one included.
+   *
    * @generated from field: uint32 peer_count = 4;
    */
   peerCount: number;
@@ -290,9 +292,18 @@ export type RenewResponse = Message<"shoal.v1.RenewResponse"> & {
   leaseMs: number;
 
   /**
+   * Contents whose swarm changed since this peer was last told; not all need come at once.
+   *
    * @generated from field: repeated shoal.v1.SwarmNews swarms = 3;
    */
   swarms: SwarmNews[];
+
+  /**
+   * Contents of `changes` that the tracker does not have (any more): publish them.
+   *
+   * @generated from field: repeated bytes unknown_content_ids = 4;
+   */
+  unknownContentIds: Uint8Array[];
 };
 
 /**
@@ -352,6 +363,13 @@ export type PublishItem = Message<"shoal.v1.PublishItem"> & {
    * @generated from field: bytes content_id = 3;
    */
   contentId: Uint8Array;
+
+  /**
+   * True: the publisher does not have all chunks; publishing then says nothing about what it holds.
+   *
+   * @generated from field: bool partial = 4;
+   */
+  partial: boolean;
 };
 
 /**
@@ -534,7 +552,7 @@ export type Entry = Message<"shoal.v1.Entry"> & {
   size: bigint;
 
   /**
-   * 64 lower-case hex digits.
+   * 64 lower-case hex digits; for an entry announced by the plain REST call, what that call gave.
    *
    * @generated from field: string sha256 = 3;
    */
@@ -714,6 +732,13 @@ export type Source = Message<"shoal.v1.Source"> & {
    * @generated from field: shoal.v1.Holding holding = 4;
    */
   holding?: Holding | undefined;
+
+  /**
+   * The name under which a peer that speaks only the range dialect serves this content; empty for others.
+   *
+   * @generated from field: string range_name = 5;
+   */
+  rangeName: string;
 };
 
 /**
@@ -849,6 +874,17 @@ export const GetManifestResponseSchema: GenMessage<GetManifestResponse> = /*@__P
  * @generated from message shoal.v1.ListPeersRequest
  */
 export type ListPeersRequest = Message<"shoal.v1.ListPeersRequest"> & {
+  /**
+   * @generated from field: uint32 limit = 1;
+   */
+  limit: number;
+
+  /**
+   * `next_after` of the page before.
+   *
+   * @generated from field: string after = 2;
+   */
+  after: string;
 };
 
 /**
@@ -920,6 +956,13 @@ export type ListPeersResponse = Message<"shoal.v1.ListPeersResponse"> & {
    * @generated from field: repeated shoal.v1.PeerInfo peers = 1;
    */
   peers: PeerInfo[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_after = 2;
+   */
+  nextAfter: string;
 };
 
 /**
@@ -1079,7 +1122,7 @@ export const TrackerService: GenService<{
     output: typeof UploadManifestPartResponseSchema;
   },
   /**
-   * Takes entries this peer published out of the catalogue.
+   * Takes entries whose content this peer holds out of the catalogue, unless another online peer still has chunks of it.
    *
    * @generated from rpc shoal.v1.TrackerService.Unpublish
    */
@@ -1129,7 +1172,7 @@ export const TrackerService: GenService<{
     output: typeof GetManifestResponseSchema;
   },
   /**
-   * Every peer the tracker knows, with its state.
+   * Pages through the peers the tracker knows, with their state.
    *
    * @generated from rpc shoal.v1.TrackerService.ListPeers
    */

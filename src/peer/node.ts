@@ -1,0 +1,299 @@
+/**
+ * A peer node: joins library, sessions, sockets and tracker. It composes and routes; the rules live in the rooms it joins.
+ */
+import { randomBytes } from 'node:crypto';
+import { Bitfield } from '../content/bitfield.ts';
+import { toHex, type ContentId } from '../content/digest.ts';
+import { chunkDigestMatches } from '../content/manifest.ts';
+import { VERIFY_JOBS_MAX } from '../limits.ts';
+import { formatAddress } from '../net/address.ts';
+import { ConnectionSet } from '../net/connection-set.ts';
+import { listen, type Listener } from '../net/listener.ts';
+import { createDigestQueue } from '../storage/digest-chunk.ts';
+import type { PartialFile } from '../storage/partial-file.ts';
+import { Announcer } from './announcer.ts';
+import type { GetOptions, GetResult, NodeOptions, NodeStatus, PeerNode, ShareOptions, TransferStatus } from './api.ts';
+import { ChunkBuffers } from './chunk-buffers.ts';
+import type { ContentSession, SessionEvents } from './content-session.ts';
+import { FinishedFiles } from './finished-files.ts';
+import { NativeFrontend } from './frontends/native.ts';
+import { RangeFrontend } from './frontends/range.ts';
+import { runGet, type GetHost, type WantedContent } from './get-job.ts';
+import { ownAddresses } from './own-addresses.ts';
+import { Sessions, type OpenSession } from './sessions.ts';
+import { SharedLibrary } from './shared-library.ts';
+import { createTrackerClient, type SwarmNews, type TrackerClient } from './tracker-client.ts';
+import { Uploader } from './uploader.ts';
+
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+/** Opens the node's port. Rejects with `usage` when it is in use. */
+export async function createNode(options: NodeOptions, cwd: string = process.cwd()): Promise<PeerNode> {
+  const node = new Node(options, cwd);
+  await node.open();
+  return node;
+}
+
+class Node implements PeerNode {
+  readonly peerId: string;
+  readonly #clock = (): number => performance.now();
+  readonly #options: NodeOptions;
+  readonly #cwd: string;
+  readonly #digests = createDigestQueue({ jobsMax: VERIFY_JOBS_MAX });
+  readonly #finished = new FinishedFiles();
+  readonly #uploader: Uploader;
+  readonly #connections: ConnectionSet;
+  readonly #sessions: Sessions;
+  readonly #native: NativeFrontend;
+  readonly #range: RangeFrontend;
+  readonly #announcer: Announcer;
+  readonly #tracker: TrackerClient;
+  readonly #abort = new AbortController();
+  readonly #jobs = new Set<Promise<unknown>>();
+  #listener: Listener | undefined;
+  #shared: SharedLibrary | undefined;
+  #rangeSentBytes = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: NodeOptions, cwd: string) {
+    const upBytesPerSecond = options.limitUp ?? Number.POSITIVE_INFINITY;
+    const downBytesPerSecond = options.limitDown ?? Number.POSITIVE_INFINITY;
+    const peerId = randomBytes(16);
+    const buffers = new ChunkBuffers();
+    this.#options = options;
+    this.#cwd = cwd;
+    this.peerId = toHex(peerId);
+    this.#uploader = new Uploader(buffers, upBytesPerSecond, this.#clock);
+    this.#connections = new ConnectionSet({ clock: this.#clock });
+    this.#sessions = new Sessions({
+      ownKey: this.peerId,
+      buffers,
+      uploader: this.#uploader,
+      clock: this.#clock,
+      upBytesPerSecond,
+      downBytesPerSecond,
+      dialNative: (session, contentId, candidate, signal) =>
+        this.#native.dial(session, contentId, candidate.addresses, candidate.key, signal),
+    });
+    this.#native = new NativeFrontend({
+      peerId,
+      connections: this.#connections,
+      listenPort: () => this.#listener?.address.port ?? 0,
+      sessionOf: (contentId) => this.#sessionOf(contentId),
+      manifestOf: (contentId) => this.#sessions.get(contentId)?.manifest,
+    });
+    this.#range = new RangeFrontend({
+      open: async (name) => await this.#shared?.openForRange(name),
+      reserve: (byteCount) => this.#uploader.reserve(byteCount),
+      onSent: (byteCount) => {
+        this.#rangeSentBytes += byteCount;
+      },
+    });
+    this.#tracker = createTrackerClient({ urls: options.trackerUrls, token: options.token });
+    this.#announcer = new Announcer({
+      client: this.#tracker,
+      peerId: this.peerId,
+      addresses: () => ownAddresses(options.listen.host, this.#listener?.address.port ?? 0, options.advertise),
+      random: Math.random,
+      onNews: (news) => this.#onNews(news),
+    });
+  }
+
+  get address(): string {
+    return this.#listener === undefined ? '' : formatAddress(this.#listener.address);
+  }
+
+  async open(): Promise<void> {
+    this.#listener = await listen({
+      ...this.#options.listen,
+      connections: this.#connections,
+      onNative: (connection, arrival) => void this.#native.accept(connection, arrival),
+      onRange: ({ socket, head, proven }) => {
+        proven();
+        this.#range.serve(socket, head);
+      },
+    });
+  }
+
+  share(paths: readonly string[], options: ShareOptions = {}): Promise<void> {
+    return this.#track(this.#share(paths, options));
+  }
+
+  get(options: GetOptions): Promise<GetResult> {
+    const signal =
+      options.signal === undefined ? this.#abort.signal : AbortSignal.any([options.signal, this.#abort.signal]);
+    return this.#track(runGet(this.#getHost(), { ...options, signal }, this.#cwd));
+  }
+
+  status(): NodeStatus {
+    const nowMs = this.#clock();
+    const open = [...this.#sessions.all()];
+    const { past } = this.#sessions;
+    return {
+      peer: this.peerId,
+      address: this.address,
+      tracker: { url: this.#tracker.url, state: this.#announcer.state },
+      sharedFiles: this.#shared?.fileCount ?? 0,
+      sharedBytes: this.#shared?.byteCount ?? 0,
+      connections: this.#connections.size,
+      uploadedBytes: open.reduce((sum, { session }) => sum + session.sentBytes, past.up + this.#rangeSentBytes),
+      downloadedBytes: open.reduce((sum, { session }) => sum + session.receivedBytes, past.down),
+      transfers: open.map((one) => transferStatus(one, nowMs)),
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  /** In an order that lets others hear of it: first the tracker and the peers, then the port, last the files. */
+  async #close(): Promise<void> {
+    this.#abort.abort();
+    await Promise.allSettled([...this.#jobs]);
+    const left = this.#announcer.close();
+    this.#range.close();
+    await this.#sessions.closeAll();
+    await this.#connections.close();
+    await this.#listener?.close();
+    this.#uploader.close();
+    await Promise.allSettled([left, this.#shared?.close(), this.#finished.close()]);
+    this.#tracker.close();
+  }
+
+  async #track<T>(job: Promise<T>): Promise<T> {
+    this.#jobs.add(job);
+    try {
+      return await job;
+    } finally {
+      this.#jobs.delete(job);
+    }
+  }
+
+  // ---- sharing -------------------------------------------------------------------------------------------------------------
+
+  async #share(paths: readonly string[], options: ShareOptions): Promise<void> {
+    this.#shared ??= await SharedLibrary.open({
+      dataDir: this.#options.dataDir,
+      paths,
+      announcer: this.#announcer,
+      linksOf: (contentId) => this.#sessions.get(contentId)?.session.linkCount ?? 0,
+      onGone: (file) => void this.#sessions.close(file, ['served']),
+    });
+    this.#announcer.start();
+    await this.#shared.share(paths, options, this.#abort.signal);
+  }
+
+  /** The session of a content somebody wants from us: an open one, or a new one over a shared file. */
+  #sessionOf(contentId: ContentId): ContentSession | undefined {
+    const open = this.#sessions.get(contentId);
+    if (open !== undefined || this.#abort.signal.aborted) return open?.session;
+    const file = this.#shared?.find(contentId);
+    if (file === undefined) return undefined;
+    const { manifest, reader, name } = file;
+    return this.#sessions.open({
+      name,
+      manifest,
+      kind: 'served',
+      layout: manifest,
+      have: Bitfield.full(manifest.chunkCount),
+      store: { read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) },
+      verify: () => Promise.resolve(true),
+      order: 'rarest',
+      single: false,
+      events: {
+        needPeers: () => undefined,
+        diskProblem: (_error, chunkIndex) => this.#shared?.reportMismatch(contentId, chunkIndex),
+      },
+    });
+  }
+
+  #onNews(news: SwarmNews): void {
+    if (news.seederCount > 0)
+      this.#sessions.get(news.contentId)?.session.setSeedRank(news.seederRank, news.seederCount);
+  }
+
+  // ---- fetching ------------------------------------------------------------------------------------------------------------
+
+  #getHost(): GetHost {
+    return {
+      peerId: this.peerId,
+      tracker: this.#tracker,
+      clock: this.#clock,
+      fetchManifest: (address, contentId, signal) => this.#native.fetchManifest(address, contentId, signal),
+      openDownload: (wanted, partial, options, events) => this.#openDownload(wanted, partial, options, events),
+      finished: (wanted, session, path) => this.#onFinished(wanted, session, path),
+      abandon: async (wanted) => {
+        if (wanted.manifest !== undefined) this.#announcer.drop(wanted.manifest.contentId);
+        await this.#sessions.close(wanted, ['fetching']);
+      },
+    };
+  }
+
+  #openDownload(
+    wanted: WantedContent,
+    partial: PartialFile,
+    options: GetOptions,
+    events: Omit<SessionEvents, 'dial'>,
+  ): ContentSession {
+    const { manifest, layout, name } = wanted;
+    const session = this.#sessions.open({
+      name,
+      manifest,
+      kind: 'fetching',
+      layout,
+      have: partial.have.clone(),
+      store: {
+        read: async (chunkIndex, into) => void (await partial.read(chunkIndex, into)),
+        write: (chunkIndex, bytes) => partial.write(chunkIndex, bytes),
+      },
+      verify:
+        manifest === undefined
+          ? () => Promise.resolve(true)
+          : async (chunkIndex, bytes) => chunkDigestMatches(manifest, chunkIndex, await this.#digests.digest(bytes)),
+      order: options.sequential === true || options.output === '-' ? 'in-order' : 'rarest',
+      single: options.single ?? false,
+      events,
+    });
+    if (manifest !== undefined) {
+      this.#announcer.put({
+        manifest,
+        names: NO_NAMES,
+        have: () => session.swarm.have,
+        links: () => session.linkCount,
+      });
+      this.#announcer.start();
+    }
+    return session;
+  }
+
+  /** From now on the content is served from where it is, until the node closes. */
+  async #onFinished(wanted: WantedContent, session: ContentSession, path: string): Promise<void> {
+    const { manifest } = wanted;
+    if (manifest === undefined) {
+      await this.#sessions.close(wanted, ['fetching']);
+      return;
+    }
+    const reader = await this.#finished.open(path, manifest);
+    session.useStore({ read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) });
+    const open = this.#sessions.get(manifest.contentId);
+    if (open !== undefined) open.kind = 'kept';
+    this.#announcer.touch();
+  }
+}
+
+function transferStatus({ name, manifest, session }: OpenSession, nowMs: number): TransferStatus {
+  const { swarm, layout } = session;
+  const reason = session.stallReason();
+  return {
+    name,
+    content: manifest?.contentId ?? '',
+    size: layout.size,
+    bytes: Math.min(layout.size, swarm.have.count * layout.chunkSize),
+    state: swarm.isComplete ? 'seeding' : reason === null ? 'fetching' : 'stalled',
+    reason,
+    peers: session.linkCount,
+    bytesPerSecondUp: Math.round(swarm.upBytesPerSecond(nowMs)),
+    bytesPerSecondDown: Math.round(swarm.downBytesPerSecond(nowMs)),
+  };
+}

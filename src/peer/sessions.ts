@@ -1,0 +1,159 @@
+/**
+ * The open sessions of a node, one a content: made when somebody asks for a shared file or when a download begins, dialling for
+ * them, and closed when they have been alone for a while.
+ */
+import { randomInt } from 'node:crypto';
+import type { Bitfield } from '../content/bitfield.ts';
+import type { ChunkLayout } from '../content/chunk-layout.ts';
+import type { ContentId } from '../content/digest.ts';
+import type { Manifest } from '../content/manifest.ts';
+import { ShoalError } from '../errors.ts';
+import { SESSION_IDLE_MS } from '../limits.ts';
+import { parseAddress } from '../net/address.ts';
+import type { Candidate } from '../swarm/facts.ts';
+import type { ChunkBuffers } from './chunk-buffers.ts';
+import { ContentSession, type ChunkStore, type SessionEvents } from './content-session.ts';
+import { RangeSource } from './range-source.ts';
+import type { Uploader } from './uploader.ts';
+
+/** `served`: a shared file, closed when it has been alone for a while; `fetching`: a download; `kept`: fetched and still served. */
+export type SessionKind = 'served' | 'fetching' | 'kept';
+
+export interface OpenSession {
+  readonly name: string;
+  readonly manifest: Manifest | undefined;
+  readonly session: ContentSession;
+  kind: SessionKind;
+}
+
+export interface SessionPlan {
+  readonly name: string;
+  /** Undefined: an entry without one; it is fetched from range sources only and not served. */
+  readonly manifest: Manifest | undefined;
+  readonly kind: SessionKind;
+  readonly layout: ChunkLayout;
+  readonly have: Bitfield;
+  readonly store: ChunkStore;
+  readonly verify: (chunkIndex: number, bytes: Uint8Array) => Promise<boolean>;
+  readonly order: 'rarest' | 'in-order';
+  readonly single: boolean;
+  readonly events: Omit<SessionEvents, 'dial'>;
+}
+
+export interface SessionsOptions {
+  /** Our peer id, 32 hex digits. */
+  readonly ownKey: string;
+  readonly buffers: ChunkBuffers;
+  readonly uploader: Uploader;
+  readonly clock: () => number;
+  readonly upBytesPerSecond: number;
+  readonly downBytesPerSecond: number;
+  /** Connects natively and joins the session; rejects when no address answers. */
+  readonly dialNative: (
+    session: ContentSession,
+    contentId: ContentId,
+    candidate: Candidate,
+    signal: AbortSignal,
+  ) => Promise<void>;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #open = new Map<string, OpenSession>();
+  readonly #idleSinceMs = new Map<string, number>();
+  readonly #abort = new AbortController();
+  readonly #sweeper: NodeJS.Timeout;
+  /** Bytes of sessions that are closed. */
+  readonly past = { up: 0, down: 0 };
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.#sweeper = setInterval(() => this.#sweep(), SESSION_IDLE_MS / 4).unref();
+  }
+
+  get(contentId: ContentId): OpenSession | undefined {
+    return this.#open.get(contentId);
+  }
+
+  all(): IterableIterator<OpenSession> {
+    return this.#open.values();
+  }
+
+  /** Throws `conflict` when the content has a session already. */
+  open(plan: SessionPlan): ContentSession {
+    const key = keyOf(plan);
+    if (this.#abort.signal.aborted) throw new ShoalError('cancelled', 'the node is closing');
+    if (this.#open.has(key)) throw new ShoalError('conflict', `this node is busy with ${plan.name} already`);
+    const { ownKey, buffers, uploader, clock, upBytesPerSecond, downBytesPerSecond } = this.#options;
+    const { layout, have, store, verify, order, single, events, manifest } = plan;
+    const session: ContentSession = new ContentSession({
+      ownKey,
+      buffers,
+      uploader,
+      clock,
+      upBytesPerSecond,
+      downBytesPerSecond,
+      layout,
+      have,
+      store,
+      verify,
+      order,
+      single,
+      upload: manifest !== undefined,
+      seed: randomInt(0x1_0000_0000),
+      events: { ...events, dial: (candidate) => void this.#dial(session, plan, candidate) },
+    });
+    this.#open.set(key, { name: plan.name, manifest, session, kind: plan.kind });
+    return session;
+  }
+
+  /** Closes the session of a content, if it is of one of these kinds. */
+  async close(plan: Pick<SessionPlan, 'name' | 'manifest'>, kinds: readonly SessionKind[]): Promise<void> {
+    const key = keyOf(plan);
+    const open = this.#open.get(key);
+    if (open === undefined || !kinds.includes(open.kind)) return;
+    this.#open.delete(key);
+    this.#idleSinceMs.delete(key);
+    this.past.up += open.session.sentBytes;
+    this.past.down += open.session.receivedBytes;
+    await open.session.close();
+  }
+
+  async closeAll(): Promise<void> {
+    this.#abort.abort();
+    clearInterval(this.#sweeper);
+    await Promise.all([...this.#open.values()].map((open) => this.close(open, ['served', 'fetching', 'kept'])));
+  }
+
+  async #dial(session: ContentSession, plan: SessionPlan, candidate: Candidate): Promise<void> {
+    const { manifest } = plan;
+    try {
+      if (candidate.dialect === 'native' && manifest !== undefined) {
+        await this.#options.dialNative(session, manifest.contentId, candidate, this.#abort.signal);
+      } else this.#useRange(session, plan, candidate);
+    } catch {
+      // whoever was named by hand may speak only the range dialect
+      if (candidate.dialect === 'native' && candidate.rangeName !== undefined) this.#useRange(session, plan, candidate);
+      else session.dialFailed(candidate.key);
+    }
+  }
+
+  #useRange(session: ContentSession, plan: SessionPlan, candidate: Candidate): void {
+    const { host, port } = parseAddress(candidate.addresses[0] ?? '');
+    const source = new RangeSource({ host, port, name: candidate.rangeName ?? plan.name, layout: plan.layout });
+    source.start(session.linked(source, { outbound: true, dialledKey: candidate.key }));
+  }
+
+  #sweep(): void {
+    const nowMs = this.#options.clock();
+    for (const [key, open] of this.#open) {
+      if (open.kind !== 'served' || open.session.linkCount > 0) this.#idleSinceMs.delete(key);
+      else if (!this.#idleSinceMs.has(key)) this.#idleSinceMs.set(key, nowMs);
+      else if (nowMs - (this.#idleSinceMs.get(key) ?? nowMs) >= SESSION_IDLE_MS) void this.close(open, ['served']);
+    }
+  }
+}
+
+function keyOf({ manifest, name }: Pick<SessionPlan, 'name' | 'manifest'>): string {
+  return manifest?.contentId ?? `without a manifest: ${name}`;
+}

@@ -1,0 +1,166 @@
+/**
+ * The library of a node as its swarms and its tracker see it: what is indexed is announced, what is withdrawn is taken back. The
+ * index itself, hashing and watching are storage's.
+ */
+import { Bitfield } from '../content/bitfield.ts';
+import type { ContentId } from '../content/digest.ts';
+import { ShoalError } from '../errors.ts';
+import type { ContentReader } from '../storage/content-reader.ts';
+import { openDataDirectory } from '../storage/data-directory.ts';
+import { openLibrary, type Library, type LibraryFile } from '../storage/library.ts';
+import type { NodeLock } from '../storage/node-lock.ts';
+import type { Announcer } from './announcer.ts';
+import type { ShareOptions } from './api.ts';
+import type { RangeReadable } from './frontends/range.ts';
+
+export interface SharedLibraryOptions {
+  /** Undefined: the default for these paths. */
+  readonly dataDir: string | undefined;
+  readonly paths: readonly string[];
+  readonly announcer: Announcer;
+  readonly linksOf: (contentId: ContentId) => number;
+  /** No file of this node has the content any more. */
+  readonly onGone: (file: LibraryFile) => void;
+}
+
+/** A shared content with the way to its bytes. */
+export interface Servable extends LibraryFile {
+  readonly reader: ContentReader;
+}
+
+export class SharedLibrary {
+  readonly #options: SharedLibraryOptions;
+  readonly #lock: NodeLock;
+  readonly #library: Library;
+  /** Names by content: one content may be shared under several. */
+  readonly #names = new Map<ContentId, Set<string>>();
+  readonly #watchers = new Set<ShareOptions>();
+  /** Added, and not yet known to be at the tracker. */
+  #unannounced: LibraryFile[] = [];
+  #announcing: Promise<void> | undefined;
+  #initial = 0;
+
+  static async open(options: SharedLibraryOptions): Promise<SharedLibrary> {
+    const lock = await openDataDirectory({ explicit: options.dataDir, sharedPaths: options.paths, env: process.env });
+    try {
+      return new SharedLibrary(options, lock, await openLibrary({ dataDir: lock.dataDir }));
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  private constructor(options: SharedLibraryOptions, lock: NodeLock, library: Library) {
+    this.#options = options;
+    this.#lock = lock;
+    this.#library = library;
+    library.events.on('added', (file) => this.#onAdded(file));
+    library.events.on('withdrawn', (file) => this.#onWithdrawn(file));
+    library.events.on('problem', (path, message) => {
+      for (const { onProblem } of this.#watchers) onProblem?.(path, message);
+    });
+  }
+
+  get fileCount(): number {
+    return this.#library.fileCount;
+  }
+
+  get byteCount(): number {
+    return this.#library.byteCount;
+  }
+
+  get dataDir(): string {
+    return this.#lock.dataDir;
+  }
+
+  /** Indexes the paths and resolves when the tracker knows all that was found, however long the tracker is away. */
+  async share(paths: readonly string[], options: ShareOptions, signal: AbortSignal): Promise<void> {
+    this.#watchers.add(options);
+    this.#initial++;
+    try {
+      await this.#library.addRoots(paths, { chunkSize: options.chunkSize, onProgress: options.onProgress, signal });
+    } finally {
+      this.#initial--;
+    }
+    await this.#announce(signal);
+  }
+
+  find(contentId: ContentId): Servable | undefined {
+    const file = this.#library.byContentId(contentId);
+    return file === undefined ? undefined : { ...file, reader: this.#library.reader(file) };
+  }
+
+  /** A shared file by its name, for range requests. */
+  openForRange(name: string): RangeReadable | undefined {
+    const file = this.#library.byName(name);
+    if (file === undefined) return undefined;
+    const reader = this.#library.reader(file);
+    return { size: file.manifest.size, read: async (offset, into) => void (await reader.read(offset, into)) };
+  }
+
+  /** Somebody says that this chunk, as we sent it, is wrong; or we could not read it ourselves. */
+  async reportMismatch(contentId: ContentId, chunkIndex: number): Promise<void> {
+    await this.#library.reportMismatch(contentId, chunkIndex);
+  }
+
+  async close(): Promise<void> {
+    this.#watchers.clear();
+    await this.#library.close();
+    await this.#lock.release();
+  }
+
+  #onAdded(file: LibraryFile): void {
+    const { manifest, name } = file;
+    const { contentId } = manifest;
+    const names = new Set(this.#names.get(contentId)).add(name);
+    this.#names.set(contentId, names);
+    const full = Bitfield.full(manifest.chunkCount);
+    this.#options.announcer.put({ manifest, names, have: () => full, links: () => this.#options.linksOf(contentId) });
+    this.#unannounced.push(file);
+    // files that appear later announce themselves; the first ones are announced together
+    if (this.#initial === 0) this.#announce(new AbortController().signal).catch(() => undefined);
+  }
+
+  #onWithdrawn(file: LibraryFile): void {
+    const { contentId } = file.manifest;
+    const names = new Set(this.#names.get(contentId));
+    names.delete(file.name);
+    for (const { onWithdrawn } of this.#watchers) onWithdrawn?.(file);
+    if (this.#library.byContentId(contentId) !== undefined) {
+      this.#names.set(contentId, names);
+      return;
+    }
+    this.#names.delete(contentId);
+    this.#options.announcer.drop(contentId);
+    this.#options.onGone(file);
+  }
+
+  /** Waits for the tracker; one wait serves all who ask meanwhile. */
+  async #announce(signal: AbortSignal): Promise<void> {
+    while (this.#announcing !== undefined) await this.#announcing;
+    this.#announcing = this.#announceAll(signal).finally(() => {
+      this.#announcing = undefined;
+    });
+    await this.#announcing;
+  }
+
+  async #announceAll(signal: AbortSignal): Promise<void> {
+    let told = false;
+    while (this.#unannounced.length > 0 && !signal.aborted) {
+      const files = new Set(this.#unannounced);
+      try {
+        await this.#options.announcer.settled();
+      } catch (error) {
+        const problem = ShoalError.from(error);
+        // a tracker that is away comes back; one that refuses us does not change its mind
+        if (problem.code !== 'tracker-unreachable') throw problem;
+        for (const { onProblem } of this.#watchers)
+          if (!told) onProblem?.('', `${problem.message}; trying again until it answers`);
+        told = true;
+        continue;
+      }
+      this.#unannounced = this.#unannounced.filter((file) => !files.has(file));
+      for (const file of files) for (const { onShared } of this.#watchers) onShared?.(file);
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/** The tracker's messages as domain values, and back. What a tracker sends is checked here: it is input from outside as any other. */
+import { Bitfield } from '../content/bitfield.ts';
+import { contentIdFromBytes, digestBytes, fromHex, toHex, type ContentId } from '../content/digest.ts';
+import { dialectsFromWire, type Dialect } from '../contract/dialects.ts';
+import type * as pb from '../contract/gen/shoal/v1/tracker_pb.ts';
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+
+export interface TrackerAddress {
+  /** '' in a registration: the host the tracker sees. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a peer has of a content; `chunks` undefined: all of it. */
+export interface HoldingReport {
+  readonly contentId: ContentId;
+  readonly chunks?: Bitfield | undefined;
+}
+
+export interface HoldingChangeReport {
+  readonly contentId: ContentId;
+  readonly complete?: boolean;
+  /** Chunks gained and lost since the last renewal. */
+  readonly gained?: readonly number[];
+  readonly lost?: readonly number[];
+  /** True: this peer no longer takes part in the content. */
+  readonly dropped?: boolean;
+  /** Connections in this content's swarm. */
+  readonly links?: number;
+  readonly bytesUp?: number;
+  readonly bytesDown?: number;
+}
+
+export interface TrackerEntry {
+  readonly name: string;
+  readonly size: number;
+  readonly sha256: string;
+  /** '' for an entry without a manifest. */
+  readonly contentId: ContentId | '';
+  readonly chunkSize: number;
+  readonly chunkCount: number;
+  readonly publishedAtMs: number;
+  readonly seeders: number;
+  readonly leechers: number;
+}
+
+export interface TrackerSource {
+  /** 32 hex digits; '' for a peer that speaks only the range dialect. */
+  readonly peerId: string;
+  /** In the order in which to try them. */
+  readonly addresses: readonly TrackerAddress[];
+  readonly dialects: readonly Dialect[];
+  /** undefined: all chunks. */
+  readonly chunks: Bitfield | undefined;
+  /** The name under which a range-only peer serves the content; '' for others. */
+  readonly rangeName: string;
+}
+
+export interface SwarmNews {
+  readonly contentId: ContentId;
+  /** From 0 among `seederCount` complete peers; both 0 while this peer is not complete. */
+  readonly seederRank: number;
+  readonly seederCount: number;
+  readonly peerCount: number;
+}
+
+export interface TrackerPeer {
+  readonly peerId: string;
+  readonly addresses: readonly TrackerAddress[];
+  readonly dialects: readonly Dialect[];
+  readonly agent: string;
+  readonly online: boolean;
+  readonly lastSeenMs: number;
+  readonly completeContents: number;
+  readonly partialContents: number;
+}
+
+export interface TrackerNews {
+  readonly id: number;
+  readonly atMs: number;
+  readonly type: string;
+  /** The JSON of GET /events. */
+  readonly data: unknown;
+}
+
+const PEER_ID_HEX = /^[0-9a-f]{32}$/u;
+
+export function peerIdBytes(peerId: string): Uint8Array<ArrayBuffer> {
+  if (PEER_ID_HEX.test(peerId)) return fromHex(peerId);
+  throw new ShoalError('bug', 'a peer id is written with 32 hex digits');
+}
+
+export function entryFromWire(entry: pb.Entry | undefined): TrackerEntry {
+  if (entry === undefined) throw broken('an answer without the entry');
+  const { name, sha256, chunkSize, chunkCount, seeders, leechers } = entry;
+  if (chunkCount > limits.CHUNK_COUNT_MAX) throw broken(`an entry of ${chunkCount} chunks`);
+  return {
+    name,
+    size: numberFrom(entry.size),
+    sha256,
+    contentId: entry.contentId.length === 0 ? '' : idFromWire(entry.contentId),
+    chunkSize,
+    chunkCount,
+    publishedAtMs: numberFrom(entry.publishedAtMs),
+    seeders,
+    leechers,
+  };
+}
+
+export function sourceFromWire(source: pb.Source, chunkCount: number): TrackerSource {
+  const { holding, rangeName } = source;
+  if (holding === undefined) throw broken('a source that does not say what it has');
+  let chunks: Bitfield | undefined;
+  if (!holding.complete) {
+    chunks = holding.chunks.length === 0 ? new Bitfield(chunkCount) : Bitfield.fromBytes(holding.chunks, chunkCount);
+  }
+  return {
+    peerId: toHex(source.peerId),
+    addresses: addressesFromWire(source.addresses),
+    dialects: dialectsFromWire(source.dialects),
+    chunks,
+    rangeName,
+  };
+}
+
+export function newsFromWire(news: pb.SwarmNews): SwarmNews {
+  const { seederRank, seederCount, peerCount } = news;
+  return { contentId: idFromWire(news.contentId), seederRank, seederCount, peerCount };
+}
+
+export function peerFromWire(peer: pb.PeerInfo): TrackerPeer {
+  const { agent, online, completeContents, partialContents } = peer;
+  return {
+    peerId: toHex(peer.peerId),
+    addresses: addressesFromWire(peer.addresses),
+    dialects: dialectsFromWire(peer.dialects),
+    agent,
+    online,
+    lastSeenMs: numberFrom(peer.lastSeenMs),
+    completeContents,
+    partialContents,
+  };
+}
+
+export function eventFromWire({ id, atMs, type, data }: pb.WatchResponse): TrackerNews {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(data);
+  } catch (error) {
+    throw broken('an event that is not JSON', error);
+  }
+  return { id: numberFrom(id), atMs: numberFrom(atMs), type, data: parsed };
+}
+
+export function idFromWire(bytes: Uint8Array): ContentId {
+  try {
+    return contentIdFromBytes(bytes);
+  } catch (error) {
+    throw broken('a content id that is none', error);
+  }
+}
+
+export function holdingToWire({ contentId, chunks }: HoldingReport) {
+  const complete = chunks === undefined || chunks.isFull;
+  const bytes = complete || chunks.count === 0 ? new Uint8Array(0) : chunks.toBytes();
+  return { contentId: digestBytes(contentId), complete, chunks: bytes };
+}
+
+export function changeToWire(change: HoldingChangeReport) {
+  return {
+    contentId: digestBytes(change.contentId),
+    complete: change.complete ?? false,
+    gained: [...(change.gained ?? [])],
+    lost: [...(change.lost ?? [])],
+    dropped: change.dropped ?? false,
+    links: change.links ?? 0,
+    bytesUp: BigInt(change.bytesUp ?? 0),
+    bytesDown: BigInt(change.bytesDown ?? 0),
+  };
+}
+
+export function broken(what: string, cause?: unknown): ShoalError {
+  return new ShoalError('protocol', `the tracker sent ${what}`, { cause });
+}
+
+function addressesFromWire(addresses: readonly pb.Address[]): readonly TrackerAddress[] {
+  return addresses
+    .slice(0, limits.ADDRESSES_PER_PEER_MAX)
+    .filter(({ host, port }) => host !== '' && port >= 1 && port <= 65_535)
+    .map(({ host, port }) => ({ host, port }));
+}
+
+function numberFrom(value: bigint): number {
+  if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
+  throw broken(`the number ${value}`);
+}

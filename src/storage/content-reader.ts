@@ -1,0 +1,63 @@
+/** Reads chunks and ranges of one shared file through the common set of open descriptors. Verifies nothing: the receiver does. */
+import type { FileHandle } from 'node:fs/promises';
+import { chunkBytes, chunkOffset, type ChunkLayout } from '../content/chunk-layout.ts';
+import { ShoalError } from '../errors.ts';
+import type { FileStamp } from './file-stamp.ts';
+import type { OpenFiles } from './open-files.ts';
+
+export interface ContentReader {
+  readonly layout: ChunkLayout;
+  /** Reads a chunk into the beginning of `into`; says how many bytes it has. */
+  readChunk(chunkIndex: number, into: Uint8Array): Promise<number>;
+  /** Reads from `offset` on until `into` is full or the content ends; says how many bytes that were. */
+  read(offset: number, into: Uint8Array): Promise<number>;
+}
+
+export interface ContentReaderOptions {
+  readonly path: string;
+  readonly stamp: FileStamp;
+  readonly layout: ChunkLayout;
+  readonly openFiles: OpenFiles;
+  /** Told when the file cannot be read as it was indexed; the read rejects with the same error (`conflict` or `disk`). */
+  readonly onFailure: (error: ShoalError) => void;
+}
+
+export function createContentReader(options: ContentReaderOptions): ContentReader {
+  const { path, stamp, layout, openFiles } = options;
+
+  const readRange = async (offset: number, into: Uint8Array): Promise<number> => {
+    try {
+      return await openFiles.with(path, stamp, (handle) => readFully(path, handle, offset, into));
+    } catch (error) {
+      const problem = ShoalError.from(error);
+      if (problem.code === 'conflict' || problem.code === 'disk') options.onFailure(problem);
+      throw problem;
+    }
+  };
+
+  return {
+    layout,
+    async readChunk(chunkIndex, into) {
+      if (!Number.isInteger(chunkIndex) || chunkIndex < 0 || chunkIndex >= layout.chunkCount)
+        throw new ShoalError('bug', `chunk ${chunkIndex} is outside a content of ${layout.chunkCount} chunks`);
+      const byteCount = chunkBytes(layout, chunkIndex);
+      if (into.length < byteCount)
+        throw new ShoalError('bug', `chunk ${chunkIndex} of ${byteCount} bytes does not fit ${into.length}`);
+      return readRange(chunkOffset(layout, chunkIndex), into.subarray(0, byteCount));
+    },
+    async read(offset, into) {
+      if (!Number.isSafeInteger(offset) || offset < 0) throw new ShoalError('bug', `${offset} is not an offset`);
+      const byteCount = Math.max(0, Math.min(into.length, layout.size - offset));
+      return byteCount === 0 ? 0 : readRange(offset, into.subarray(0, byteCount));
+    },
+  };
+}
+
+async function readFully(path: string, handle: FileHandle, offset: number, into: Uint8Array): Promise<number> {
+  for (let filled = 0; filled < into.length;) {
+    const { bytesRead } = await handle.read(into, filled, into.length - filled, offset + filled);
+    if (bytesRead === 0) throw new ShoalError('conflict', `${path} became shorter since it was shared`);
+    filled += bytesRead;
+  }
+  return into.length;
+}

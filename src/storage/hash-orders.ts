@@ -1,0 +1,28 @@
+/** What a hashing thread is told and what it answers. */
+import type { ErrorCode } from '../errors.ts';
+
+export interface HashOrder {
+  readonly path: string;
+  readonly chunkSize: number | undefined;
+}
+
+export type ToHashWorker =
+  | { readonly type: 'hash'; readonly orders: readonly HashOrder[] }
+  /** Ends the order at `orderIndex` of the batch at hand, if it is still running. */
+  | { readonly type: 'cancel'; readonly orderIndex: number };
+
+export type HashOutcome =
+  | {
+      readonly state: 'hashed';
+      readonly manifestBytes: Uint8Array<ArrayBuffer>;
+      readonly size: number;
+      readonly mtimeNs: bigint;
+      readonly inode: bigint;
+      readonly hashedAtMs: number;
+    }
+  | { readonly state: 'failed'; readonly code: ErrorCode; readonly message: string; readonly hint: string };
+
+export type FromHashWorker =
+  | { readonly type: 'bytes'; readonly orderIndex: number; readonly byteCount: number }
+  /** One outcome for each order, in order; the worker is free again. */
+  | { readonly type: 'done'; readonly outcomes: readonly HashOutcome[] };

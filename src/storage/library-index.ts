@@ -1,0 +1,196 @@
+/**
+ * What the library remembers between runs: for each path its stamp and its manifest, in one SQLite file. A memory, not a truth:
+ * every row counts only while the file's stamp says so, and a lost row costs a re-hash. Changes are written in batches.
+ */
+import { renameSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+import { diskError } from './disk-error.ts';
+import type { FileStamp } from './file-stamp.ts';
+
+const SCHEMA_VERSION = 1;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+const SCHEMA = `
+  CREATE TABLE file (
+    path TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    hashed_at_ms INTEGER NOT NULL,
+    damaged INTEGER NOT NULL,
+    manifest BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX file_by_inode ON file (inode);
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+export interface IndexRow {
+  readonly path: string;
+  /** Under which it was shared last. */
+  readonly name: string;
+  readonly stamp: FileStamp;
+  readonly hashedAtMs: number;
+  /** Its bytes were found to differ from the manifest though its stamp is the same. */
+  readonly isDamaged: boolean;
+  readonly manifestBytes: Uint8Array<ArrayBuffer>;
+}
+
+export interface LibraryIndex {
+  get(path: string): IndexRow | undefined;
+  /** Rows of a file with this stamp, under whatever path: it may have been renamed. */
+  findByStamp(stamp: FileStamp): IndexRow | undefined;
+  put(row: IndexRow): void;
+  delete(path: string): void;
+  /** Up to `limit` paths above `after`, in order. */
+  paths(after: string, limit: number): readonly string[];
+  /** Writes what is waiting. */
+  flush(): void;
+  close(): void;
+}
+
+export interface LibraryIndexOptions {
+  readonly path: string;
+  /** Told when a damaged index was put aside (its new path), or when waiting rows cannot be written. */
+  readonly onProblem: (path: string, message: string) => void;
+}
+
+type Change = { readonly type: 'put'; readonly row: IndexRow } | { readonly type: 'delete' };
+
+/** Opens or begins an index. Throws `conflict` for one that a newer version wrote, `disk` when it cannot be opened. */
+export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
+  const database = openDatabase(options);
+  const select = 'SELECT path, name, size, mtime_ns, inode, hashed_at_ms, damaged, manifest FROM file';
+  const getStatement = database.prepare(`${select} WHERE path = ?`);
+  const findStatement = database.prepare(`${select} WHERE inode = ? AND size = ? AND mtime_ns = ?`);
+  const pathsStatement = database.prepare('SELECT path FROM file WHERE path > ? ORDER BY path LIMIT ?');
+  const putStatement = database.prepare('INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+  const deleteStatement = database.prepare('DELETE FROM file WHERE path = ?');
+  for (const statement of [getStatement, findStatement]) statement.setReadBigInts(true);
+  /** By path; reads look here first. */
+  const waiting = new Map<string, Change>();
+  let timer: NodeJS.Timeout | undefined;
+
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (waiting.size === 0) return;
+    try {
+      database.exec('BEGIN IMMEDIATE');
+      try {
+        for (const [path, change] of waiting) {
+          if (change.type === 'delete') deleteStatement.run(path);
+          else putRow(change.row);
+        }
+        database.exec('COMMIT');
+      } catch (error) {
+        database.exec('ROLLBACK');
+        throw error;
+      }
+    } catch (error) {
+      // Not fatal: the files are hashed again at the next start.
+      options.onProblem(options.path, diskError(error, 'cannot write the index of shared files').message);
+    }
+    waiting.clear();
+  };
+
+  const putRow = (row: IndexRow): void => {
+    const { path, name, stamp, hashedAtMs, isDamaged, manifestBytes } = row;
+    putStatement.run(path, name, stamp.size, stamp.mtimeNs, stamp.inode, hashedAtMs, isDamaged ? 1 : 0, manifestBytes);
+  };
+
+  const plan = (path: string, change: Change): void => {
+    waiting.set(path, change);
+    if (waiting.size >= limits.INDEX_BATCH_ROWS) flush();
+    else timer ??= setTimeout(flush, limits.INDEX_BATCH_MS).unref();
+  };
+
+  return {
+    get(path) {
+      const change = waiting.get(path);
+      if (change !== undefined) return change.type === 'put' ? change.row : undefined;
+      const row = getStatement.get(path);
+      return row === undefined ? undefined : readRow(row);
+    },
+    findByStamp(stamp) {
+      const row = findStatement.get(stamp.inode, stamp.size, stamp.mtimeNs);
+      if (row !== undefined) return readRow(row);
+      for (const change of waiting.values()) {
+        if (change.type !== 'put') continue;
+        const known = change.row.stamp;
+        if (known.inode === stamp.inode && known.mtimeNs === stamp.mtimeNs && known.size === stamp.size)
+          return change.row;
+      }
+      return undefined;
+    },
+    put: (row) => plan(row.path, { type: 'put', row }),
+    delete: (path) => plan(path, { type: 'delete' }),
+    paths(after, limit) {
+      flush();
+      return pathsStatement.all(after, limit).map((row) => String(row['path']));
+    },
+    flush,
+    close() {
+      flush();
+      database.close();
+    },
+  };
+}
+
+function readRow(row: Record<string, unknown>): IndexRow {
+  const integer = (column: string): bigint => {
+    const value = row[column];
+    if (typeof value !== 'bigint') throw new ShoalError('bug', `the column ${column} of the index is not an integer`);
+    return value;
+  };
+  const manifest = row['manifest'];
+  if (!(manifest instanceof Uint8Array)) throw new ShoalError('bug', 'the column manifest of the index is not bytes');
+  return {
+    path: String(row['path']),
+    name: String(row['name']),
+    stamp: { size: Number(integer('size')), mtimeNs: integer('mtime_ns'), inode: integer('inode') },
+    hashedAtMs: Number(integer('hashed_at_ms')),
+    isDamaged: integer('damaged') !== 0n,
+    manifestBytes: manifest as Uint8Array<ArrayBuffer>,
+  };
+}
+
+function openDatabase(options: LibraryIndexOptions): DatabaseSync {
+  try {
+    return openSchema(options.path);
+  } catch (error) {
+    if (!isDamage(error)) throw diskError(error, `cannot open the index of shared files ${options.path}`);
+    const aside = `${options.path}.damaged`;
+    renameSync(options.path, aside);
+    options.onProblem(aside, 'the index of shared files was damaged and put aside; every file is hashed again');
+    return openSchema(options.path);
+  }
+}
+
+function openSchema(path: string): DatabaseSync {
+  const database = new DatabaseSync(path);
+  try {
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+    const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
+    if (version > SCHEMA_VERSION) {
+      throw new ShoalError(
+        'conflict',
+        `the index of shared files ${path} was written by a newer shoal (schema ${version}, this one knows ${SCHEMA_VERSION})`,
+        { hint: 'Update shoal, or choose another directory with --data.' },
+      );
+    }
+    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function isDamage(thrown: unknown): boolean {
+  if (!(thrown instanceof Error) || !('errcode' in thrown)) return false;
+  return thrown.errcode === SQLITE_NOTADB || thrown.errcode === SQLITE_CORRUPT;
+}

@@ -1,0 +1,60 @@
+/** Addresses that peers announce: what is a host, what stands for "where this call came from", and which to name first. */
+import { isIP } from 'node:net';
+import { ShoalError } from '../errors.ts';
+import { quote } from '../content/entry-name.ts';
+import type { Address } from './records.ts';
+
+const HOST_NAME =
+  /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/iu;
+const ONLY_DIGITS_AND_DOTS = /^[0-9.]+$/u;
+const MAPPED_IPV4 = /^::ffff:(?=.*\.)/iu;
+const UNSPECIFIED = new Set(['', '0.0.0.0', '::']);
+
+/** An IP address or host name in one spelling, without brackets. Throws `usage` for anything else. */
+export function parseHost(text: string): string {
+  const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
+  const host = plainIp(bare);
+  if (isIP(host) !== 0 && !host.includes('%')) return host.toLowerCase();
+  if (HOST_NAME.test(host) && !ONLY_DIGITS_AND_DOTS.test(host)) return host.toLowerCase();
+  throw new ShoalError('usage', `${quote(text)} is neither an IP address nor a host name`);
+}
+
+/** Throws `usage` for anything but a port one can dial. */
+export function parsePort(port: number): number {
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  throw new ShoalError('usage', `${port} is not a port: it takes a number from 1 to 65535`);
+}
+
+/** A registered address; an empty or unspecified host (0.0.0.0, ::) stands for the host the call came from. */
+export function parseAddress(address: Address, observedHost: string): Address {
+  const host = UNSPECIFIED.has(address.host) ? observedHost : address.host;
+  return { host: parseHost(host), port: parsePort(address.port) };
+}
+
+/** The host of a socket as others would write it: IPv4 in IPv6 clothes is undressed, a zone is dropped. */
+export function observedHostOf(remoteAddress: string | undefined): string {
+  return plainIp((remoteAddress ?? '').replace(/%.*$/u, '')) || '127.0.0.1';
+}
+
+export function isLoopback(host: string): boolean {
+  return host === '::1' || host === 'localhost' || (host.startsWith('127.') && isIP(host) === 4);
+}
+
+/** Addresses in the order a requester can likely use them: loopback first for one that comes from loopback, else last. */
+export function addressesFor(addresses: readonly Address[], requesterHost: string): readonly Address[] {
+  if (addresses.length < 2) return addresses;
+  const near = isLoopback(requesterHost);
+  return [
+    ...addresses.filter((address) => isLoopback(address.host) === near),
+    ...addresses.filter((address) => isLoopback(address.host) !== near),
+  ];
+}
+
+/** `host:port`, with brackets around IPv6. */
+export function formatAddress(address: Address): string {
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+function plainIp(host: string): string {
+  return host.replace(MAPPED_IPV4, '');
+}

@@ -1,0 +1,120 @@
+/**
+ * The online peers of one content and what they have. Keeps the number of partial holders of every chunk as maps change, so that
+ * neither listing nor locating has to walk all members. Which of them to name to whom is the question of source-choice.ts.
+ */
+import { Bitfield } from '../content/bitfield.ts';
+import type { Holding } from './records.ts';
+
+export class ContentSwarm {
+  readonly #chunkCount: number;
+  readonly #complete: Holding[] = [];
+  readonly #partial: Holding[] = [];
+  /** Partial holders of each chunk; undefined until the first partial member comes. */
+  #partialHolders: Uint32Array | undefined;
+  #version = 0;
+  #turn = 0;
+
+  constructor(chunkCount: number) {
+    this.#chunkCount = chunkCount;
+  }
+
+  /** Members with all chunks, in the order of their ranks. */
+  get complete(): readonly Holding[] {
+    return this.#complete;
+  }
+
+  /** Members without all chunks; some may have none yet. */
+  get partial(): readonly Holding[] {
+    return this.#partial;
+  }
+
+  get memberCount(): number {
+    return this.#complete.length + this.#partial.length;
+  }
+
+  /** Changes whenever ranks or counts do: what a member was told at another version is out of date. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** A number that rises by one with each call; rotates the sources that are handed out. */
+  nextTurn(): number {
+    this.#turn = (this.#turn + 1) % 0x4000_0000;
+    return this.#turn;
+  }
+
+  join(holding: Holding): void {
+    if (holding.chunks === null) this.#push(this.#complete, holding);
+    else {
+      this.#push(this.#partial, holding);
+      this.#count(holding.chunks, 1);
+    }
+    this.#version++;
+  }
+
+  leave(holding: Holding): void {
+    this.#take(holding.chunks === null ? this.#complete : this.#partial, holding);
+    if (holding.chunks !== null) this.#count(holding.chunks, -1);
+    this.#version++;
+  }
+
+  /** Replaces what a member has; null: all chunks. */
+  replace(holding: Holding, chunks: Bitfield | null): void {
+    if (holding.chunks === null && chunks === null) return;
+    this.leave(holding);
+    holding.chunks = chunks;
+    this.join(holding);
+  }
+
+  /** Adds and removes chunks of a member; the indexes must be in range. A member that becomes complete moves over. */
+  change(holding: Holding, gained: readonly number[], lost: readonly number[]): void {
+    let { chunks } = holding;
+    if (chunks === null) {
+      if (lost.length === 0) return;
+      chunks = Bitfield.full(this.#chunkCount);
+      this.replace(holding, chunks);
+    }
+    const holders = (this.#partialHolders ??= new Uint32Array(this.#chunkCount));
+    for (const index of lost) if (chunks.delete(index)) holders[index] = (holders[index] as number) - 1;
+    for (const index of gained) if (chunks.add(index)) holders[index] = (holders[index] as number) + 1;
+    if (chunks.isFull) this.replace(holding, null);
+  }
+
+  /** Online peers that have this chunk. */
+  sourceCount(chunkIndex: number): number {
+    return this.#complete.length + (this.#partialHolders?.[chunkIndex] ?? 0);
+  }
+
+  /** The fewest partial holders that any chunk with at least one has, and up to `limit` such chunks, searched from `from`. */
+  rarestChunks(limit: number, from: number): readonly number[] {
+    const holders = this.#partialHolders;
+    if (holders === undefined) return [];
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const count of holders) if (count > 0 && count < fewest) fewest = count;
+    const rarest: number[] = [];
+    for (let step = 0; step < holders.length && rarest.length < limit; step++) {
+      const index = (from + step) % holders.length;
+      if (holders[index] === fewest) rarest.push(index);
+    }
+    return rarest;
+  }
+
+  #push(list: Holding[], holding: Holding): void {
+    holding.position = list.length;
+    list.push(holding);
+  }
+
+  /** The last member takes the place of the one that goes: ranks stay dense, and only one member's changes. */
+  #take(list: Holding[], holding: Holding): void {
+    const last = list.pop() as Holding;
+    if (last === holding) return;
+    list[holding.position] = last;
+    last.position = holding.position;
+  }
+
+  #count(chunks: Bitfield, by: 1 | -1): void {
+    if (chunks.count === 0) return;
+    const holders = (this.#partialHolders ??= new Uint32Array(this.#chunkCount));
+    for (const index of chunks) holders[index] = (holders[index] as number) + by;
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * What happened, numbered, for those who watch. One ring for all: a subscriber is only a place in it, so a slow one costs nothing
+ * and is told `missed` once the ring has gone past its place. Ids begin at the time of the start, so that they go on rising when the
+ * tracker starts again and a subscriber that resumes learns that it missed something.
+ */
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+
+export type EventType =
+  | 'peer-joined'
+  | 'peer-left'
+  | 'entry-published'
+  | 'entry-removed'
+  | 'content-complete'
+  | 'milestone'
+  | 'missed';
+
+export interface TrackerEvent {
+  readonly id: number;
+  readonly atMs: number;
+  readonly type: EventType;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface WatchOptions {
+  /** Go on after this event; 0: from now on. */
+  readonly afterId: number;
+  readonly signal: AbortSignal;
+  /** Yields undefined after this much silence, so that the caller can send a sign of life. */
+  readonly silenceMs?: number;
+}
+
+/** Ids for each millisecond of a start: enough that a restart begins above all ids given before. */
+const IDS_PER_MS = 1_000;
+
+export class EventLog {
+  readonly #now: () => number;
+  readonly #historyMax: number;
+  readonly #ring: TrackerEvent[] = [];
+  #firstId: number;
+  #nextId: number;
+  #subscriberCount = 0;
+  #wakers: (() => void)[] = [];
+
+  constructor(now: () => number, historyMax = limits.EVENT_HISTORY_MAX) {
+    this.#now = now;
+    this.#historyMax = historyMax;
+    this.#firstId = this.#nextId = Math.floor(now()) * IDS_PER_MS + 1;
+  }
+
+  get subscriberCount(): number {
+    return this.#subscriberCount;
+  }
+
+  /** Id of the newest event; 0 before the first. */
+  get lastId(): number {
+    return this.#nextId - 1;
+  }
+
+  append(type: EventType, data: Readonly<Record<string, unknown>>): void {
+    const id = this.#nextId++;
+    this.#ring[id % this.#historyMax] = { id, atMs: this.#now(), type, data };
+    if (id - this.#firstId >= this.#historyMax) this.#firstId = id - this.#historyMax + 1;
+    const wakers = this.#wakers;
+    this.#wakers = [];
+    for (const wake of wakers) wake();
+  }
+
+  /** Events as they happen, until the signal. Throws `limit` at once when there are too many subscribers. */
+  watch(options: WatchOptions): AsyncIterableIterator<TrackerEvent | undefined> {
+    if (this.#subscriberCount >= limits.EVENT_SUBSCRIBERS_MAX)
+      throw new ShoalError('limit', `${this.#subscriberCount} subscribers watch this tracker already: try again later`);
+    return this.#follow(options);
+  }
+
+  async *#follow({ afterId, signal, silenceMs }: WatchOptions): AsyncGenerator<TrackerEvent | undefined> {
+    this.#subscriberCount++;
+    try {
+      let nextId = afterId === 0 ? this.#nextId : afterId + 1;
+      while (!signal.aborted) {
+        if (nextId < this.#firstId || nextId > this.#nextId) {
+          nextId = nextId > this.#nextId ? this.#nextId : this.#firstId;
+          yield { id: nextId - 1, atMs: this.#now(), type: 'missed', data: { resumesAfter: nextId - 1 } };
+          continue;
+        }
+        const event = nextId < this.#nextId ? this.#ring[nextId % this.#historyMax] : undefined;
+        if (event !== undefined) {
+          nextId++;
+          yield event;
+        } else if (!(await this.#more(signal, silenceMs))) yield undefined;
+      }
+    } finally {
+      this.#subscriberCount--;
+    }
+  }
+
+  /** Waits for the next event; false when it was silent for `silenceMs` instead. */
+  async #more(signal: AbortSignal, silenceMs: number | undefined): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const wake = (): void => resolve(true);
+    this.#wakers.push(wake);
+    signal.addEventListener('abort', wake, { once: true });
+    const timer = silenceMs === undefined ? undefined : setTimeout(() => resolve(false), silenceMs);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', wake);
+      this.#wakers = this.#wakers.filter((waker) => waker !== wake);
+    }
+  }
+}

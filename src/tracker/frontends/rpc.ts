@@ -1,0 +1,269 @@
+/**
+ * shoal.v1.TrackerService on the same registry: Connect and gRPC-Web over the port of the REST calls. Parses every field at this
+ * edge (ids, counts, lengths), translates, and holds no rule of its own.
+ */
+import {
+  ConnectError,
+  createContextKey,
+  type ConnectRouter,
+  type HandlerContext,
+  type ServiceImpl,
+} from '@connectrpc/connect';
+import { contentIdFromBytes, digestBytes, toHex, type ContentId } from '../../content/digest.ts';
+import { toConnectError } from '../../contract/errors.ts';
+import { dialectsFromWire, dialectsToWire } from '../../contract/dialects.ts';
+import { TrackerService } from '../../contract/gen/shoal/v1/tracker_pb.ts';
+import { ERROR_TABLE, ShoalError } from '../../errors.ts';
+import * as limits from '../../limits.ts';
+import type { Logger } from '../../log.ts';
+import type { SourceView } from '../lookups.ts';
+import type { HoldingChange, HoldingClaim, SwarmNews } from '../membership.ts';
+import type { Registry } from '../registry.ts';
+import type { Caller, EntryView } from '../state.ts';
+import { eventData } from './rest-events.ts';
+
+/** Who calls; set by the server that owns the connection. */
+export const callerKey = createContextKey<Caller>({ observedHost: '127.0.0.1' }, { description: 'caller' });
+
+const PEER_ID_BYTES = 16;
+const LINKS_MAX = 65_535;
+
+export interface RpcOptions {
+  readonly registry: Registry;
+  readonly log: Logger;
+}
+
+export function rpcRoutes({ registry, log }: RpcOptions): (router: ConnectRouter) => void {
+  const service: ServiceImpl<typeof TrackerService> = {
+    register(request, context) {
+      const caller = context.values.get(callerKey);
+      const unknown = registry.register(
+        {
+          peerId: peerIdIn(request.peerId),
+          addresses: request.addresses.map(({ host, port }) => ({ host, port })),
+          dialects: dialectsFromWire(request.dialects),
+          agent: request.agent,
+          holdings: request.holdings.map(claimIn),
+        },
+        caller,
+      );
+      return {
+        leaseMs: registry.leaseMs,
+        renewMs: Math.min(limits.RENEW_MS, Math.ceil(registry.leaseMs / 3)),
+        observedHost: caller.observedHost,
+        unknownContentIds: unknown.map(digestBytes),
+      };
+    },
+
+    renew(request) {
+      const moved = { up: 0, down: 0 };
+      for (const { bytesUp, bytesDown } of request.changes) {
+        moved.up += Number(bytesUp);
+        moved.down += Number(bytesDown);
+      }
+      const changes = request.changes.map(changeIn);
+      const { known, news, unknownContentIds } = registry.renew(peerIdIn(request.peerId), changes, moved);
+      return {
+        known,
+        leaseMs: registry.leaseMs,
+        swarms: news.map(newsOut),
+        unknownContentIds: unknownContentIds.map(digestBytes),
+      };
+    },
+
+    leave(request) {
+      registry.leave(peerIdIn(request.peerId));
+      return {};
+    },
+
+    async publish(request) {
+      const items = request.items.map(({ name, manifest, contentId, partial }) => ({
+        name,
+        manifest,
+        contentId: contentId.length === 0 ? undefined : contentIdFromBytes(contentId),
+        partial,
+      }));
+      const outcomes = await registry.publish(peerIdIn(request.peerId), items);
+      return {
+        results: outcomes.map((outcome) =>
+          'entry' in outcome ? { entry: entryOut(outcome.entry), problem: '' } : { problem: outcome.problem },
+        ),
+      };
+    },
+
+    uploadManifestPart(request) {
+      const { totalBytes, offset, part } = request;
+      const contentId = contentIdFromBytes(request.contentId);
+      const uploader = peerIdIn(request.peerId);
+      return { complete: registry.uploadManifestPart({ uploader, contentId, totalBytes, offset, part }) };
+    },
+
+    async unpublish(request) {
+      return { removed: await registry.unpublish(peerIdIn(request.peerId), request.names) };
+    },
+
+    listFiles({ query, limit, after, includeOffline }) {
+      const { entries, nextAfter } = registry.list({ query, limit, after, includeOffline });
+      return { entries: entries.map(entryOut), nextAfter };
+    },
+
+    async locate(request, context) {
+      const { name, contentId, peerId, limit, wantManifest } = request;
+      const what = contentId.length > 0 ? contentIdFromBytes(contentId) : name;
+      const asking = peerId.length === 0 ? '' : peerIdIn(peerId);
+      const located = await registry.locate(
+        { what, peerId: asking, limit, wantManifest },
+        context.values.get(callerKey),
+      );
+      return {
+        entry: entryOut(located.entry),
+        sources: located.sources.map((source) => sourceOut(source, located.entry)),
+        ...(located.manifest === undefined ? {} : { manifest: located.manifest.bytes }),
+        ...(located.news === undefined ? {} : { swarm: newsOut(located.news) }),
+      };
+    },
+
+    registerChunks(request) {
+      const unknown = registry.registerChunks(peerIdIn(request.peerId), request.holdings.map(claimIn));
+      return { known: unknown !== undefined, unknownContentIds: (unknown ?? []).map(digestBytes) };
+    },
+
+    async getManifest(request) {
+      const { bytes } = await registry.manifest(contentIdFromBytes(request.contentId));
+      if (request.offset > bytes.length)
+        throw new ShoalError(
+          'usage',
+          `offset ${request.offset} is behind the end of a manifest of ${bytes.length} bytes`,
+        );
+      const part = bytes.subarray(request.offset, request.offset + limits.MANIFEST_UPLOAD_PART_BYTES);
+      return { totalBytes: bytes.length, part };
+    },
+
+    listPeers({ limit, after }, context) {
+      const { peers, nextAfter } = registry.peers({ limit, after }, context.values.get(callerKey));
+      return {
+        peers: peers.map((peer) => ({
+          peerId: idBytes(peer.peerId),
+          addresses: peer.addresses.map(({ host, port }) => ({ host, port })),
+          dialects: dialectsToWire(peer.dialects),
+          agent: peer.agent,
+          online: peer.online,
+          lastSeenMs: BigInt(Math.floor(peer.lastSeenMs)),
+          completeContents: peer.completeContents,
+          partialContents: peer.partialContents,
+        })),
+        nextAfter,
+      };
+    },
+
+    async *watch({ afterId }, context) {
+      if (afterId > BigInt(Number.MAX_SAFE_INTEGER)) throw new ShoalError('usage', 'that is not the id of an event');
+      for await (const event of registry.events.watch({ afterId: Number(afterId), signal: context.signal })) {
+        if (event === undefined) continue;
+        const { id, atMs, type } = event;
+        yield { id: BigInt(id), atMs: BigInt(Math.floor(atMs)), type, data: eventData(event) };
+      }
+    },
+  };
+  return (router) => router.service(TrackerService, withOneErrorTable(service, log));
+}
+
+/** Every handler throws ShoalErrors; callers see them as the error table says, and of anything else only that it failed. */
+function withOneErrorTable(
+  service: ServiceImpl<typeof TrackerService>,
+  log: Logger,
+): ServiceImpl<typeof TrackerService> {
+  const refuse = (thrown: unknown, context: HandlerContext): ConnectError => {
+    if (thrown instanceof ConnectError) return thrown;
+    const error = ShoalError.from(thrown);
+    if (ERROR_TABLE[error.code].http >= 500) log.error({ err: error, rpc: context.method.name }, 'a call failed');
+    return toConnectError(
+      error.code === 'bug' ? new ShoalError('bug', 'the tracker failed at this; its log says why') : error,
+    );
+  };
+  const { watch, ...unary } = service;
+  const wrapped = Object.fromEntries(
+    Object.entries(unary).map(([name, handler]) => [
+      name,
+      async (request: never, context: HandlerContext): Promise<unknown> => {
+        try {
+          return await (handler as (request: never, context: HandlerContext) => unknown)(request, context);
+        } catch (error) {
+          throw refuse(error, context);
+        }
+      },
+    ]),
+  );
+  return {
+    ...(wrapped as typeof unary),
+    async *watch(request, context) {
+      try {
+        yield* watch(request, context);
+      } catch (error) {
+        throw refuse(error, context);
+      }
+    },
+  };
+}
+
+function peerIdIn(bytes: Uint8Array): string {
+  if (bytes.length === PEER_ID_BYTES) return toHex(bytes);
+  throw new ShoalError('usage', `a peer id has ${PEER_ID_BYTES} bytes, not ${bytes.length}`);
+}
+
+function idBytes(peerId: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.fromHex(peerId);
+}
+
+function claimIn(holding: { contentId: Uint8Array; complete: boolean; chunks: Uint8Array }): HoldingClaim {
+  return { contentId: contentIdFromBytes(holding.contentId), complete: holding.complete, chunks: holding.chunks };
+}
+
+function changeIn(change: {
+  contentId: Uint8Array;
+  complete: boolean;
+  gained: number[];
+  lost: number[];
+  dropped: boolean;
+  links: number;
+}): HoldingChange {
+  const { complete, gained, lost, dropped } = change;
+  const links = Math.min(change.links, LINKS_MAX);
+  return { contentId: contentIdFromBytes(change.contentId), complete, gained, lost, dropped, links };
+}
+
+function entryOut(entry: EntryView) {
+  return {
+    name: entry.name,
+    size: BigInt(entry.size),
+    sha256: entry.sha256,
+    contentId: contentIdBytes(entry.contentId),
+    chunkSize: entry.chunkSize,
+    chunkCount: entry.chunkCount,
+    publishedAtMs: BigInt(Math.floor(entry.publishedAtMs)),
+    seeders: entry.seeders,
+    leechers: entry.leechers,
+  };
+}
+
+function sourceOut({ peerId, addresses, dialects, chunks, rangeName }: SourceView, entry: EntryView) {
+  return {
+    peerId: idBytes(peerId),
+    addresses: addresses.map(({ host, port }) => ({ host, port })),
+    dialects: dialectsToWire(dialects),
+    holding: {
+      contentId: contentIdBytes(entry.contentId),
+      complete: chunks === null,
+      ...(chunks === null || chunks.count === 0 ? {} : { chunks: chunks.toBytes() }),
+    },
+    rangeName,
+  };
+}
+
+function newsOut(news: SwarmNews) {
+  return { ...news, contentId: digestBytes(news.contentId) };
+}
+
+function contentIdBytes(contentId: ContentId | ''): Uint8Array<ArrayBuffer> {
+  return contentId === '' ? new Uint8Array(0) : digestBytes(contentId);
+}

@@ -1,0 +1,226 @@
+/** What can be asked of the tracker without changing it (but for whose turn it is to be named). Every answer is bounded. */
+import type { Bitfield } from '../content/bitfield.ts';
+import { toHex, type ContentId } from '../content/digest.ts';
+import { quote } from '../content/entry-name.ts';
+import { chunkDigest, MANIFEST_HEADER_BYTES, type Manifest } from '../content/manifest.ts';
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+import { addressesFor, formatAddress } from './addresses.ts';
+import type { ListOptions } from './catalogue.ts';
+import { newsOf, type SwarmNews } from './membership.ts';
+import { noSuchName } from './plain-calls.ts';
+import type { Address, Dialect, EntryRecord, Holding, PeerRecord } from './records.ts';
+import { chooseSources } from './source-choice.ts';
+import { viewEntry, type Caller, type EntryView, type TrackerState } from './state.ts';
+
+export interface LocateQuery {
+  /** `name`, `name@hex`, or a contentId. */
+  readonly what: string;
+  /** Who asks, in hex; '' for somebody unknown. */
+  readonly peerId: string;
+  /** 0: the tracker's own limit. */
+  readonly limit: number;
+  readonly wantManifest: boolean;
+}
+
+export interface SourceView {
+  /** '' for a plain peer. */
+  readonly peerId: string;
+  readonly addresses: readonly Address[];
+  readonly dialects: readonly Dialect[];
+  /** null: all chunks. Not to be changed by the caller. */
+  readonly chunks: Bitfield | null;
+  readonly rangeName: string;
+}
+
+export interface Located {
+  readonly entry: EntryView;
+  readonly sources: readonly SourceView[];
+  /** Only when wanted and small enough. */
+  readonly manifest: Manifest | undefined;
+  /** What the asking peer should know about the swarm. */
+  readonly news: SwarmNews | undefined;
+}
+
+export async function locate(state: TrackerState, query: LocateQuery, caller: Caller): Promise<Located> {
+  const entry = findEntry(state, query.what);
+  const { content } = entry;
+  const asking = state.roster.online(query.peerId);
+  const limit = query.limit === 0 ? limits.LOCATE_SOURCES_MAX : Math.min(query.limit, limits.LOCATE_SOURCES_MAX);
+  const chosen = content.swarm === undefined ? [] : chooseSources(content.swarm, { limit, asking });
+  const own = asking?.holdings.get(content);
+  const located = {
+    entry: viewEntry(entry),
+    sources: chosen.map((holding) => viewSource(holding, caller)),
+    news: own === undefined || content.contentId === '' ? undefined : newsOf(own),
+  };
+  const inline = MANIFEST_HEADER_BYTES + 32 * content.chunkCount <= limits.MANIFEST_INLINE_BYTES_MAX;
+  const wanted = query.wantManifest && inline && content.contentId !== '';
+  return { ...located, manifest: wanted ? await state.shelf.get(content.contentId) : undefined };
+}
+
+/** The sources a plain client can use: peers that have the whole file, each address once. */
+export function wholeSources(
+  state: TrackerState,
+  what: string,
+  caller: Caller,
+): { entry: EntryView; sources: readonly SourceView[] } {
+  const entry = findEntry(state, what);
+  const swarm = entry.content.swarm;
+  const chosen: Holding[] = [];
+  if (swarm !== undefined) {
+    const turn = swarm.nextTurn() * limits.LOCATE_SOURCES_MAX;
+    const count = Math.min(swarm.complete.length, limits.LOCATE_SOURCES_MAX);
+    const start = swarm.complete.length > limits.LOCATE_SOURCES_MAX ? turn : 0;
+    for (let step = 0; step < count; step++)
+      chosen.push(swarm.complete[(start + step) % swarm.complete.length] as Holding);
+  }
+  const byAddress = new Map<string, SourceView>();
+  for (const holding of chosen) {
+    const source = viewSource(holding, caller);
+    const address = source.addresses[0];
+    if (address !== undefined && !byAddress.has(formatAddress(address))) byAddress.set(formatAddress(address), source);
+  }
+  return { entry: viewEntry(entry), sources: [...byAddress.values()] };
+}
+
+/** Every version of a name, newest first; of `name@hex`, all of `name`. */
+export function versions(state: TrackerState, what: string): readonly EntryView[] {
+  return state.catalogue.history(findEntry(state, what).name).map(viewEntry);
+}
+
+export function list(state: TrackerState, options: ListOptions): { entries: readonly EntryView[]; nextAfter: string } {
+  const page = state.catalogue.list({ ...options, limit: pageRows(options.limit) });
+  return { entries: page.entries.map(viewEntry), nextAfter: page.nextAfter };
+}
+
+export interface ChunkRow {
+  readonly index: number;
+  readonly sha256: string;
+  /** Online peers that have it. */
+  readonly sourceCount: number;
+  /** Addresses of some of them. */
+  readonly sources: readonly string[];
+}
+
+export interface ChunkPage {
+  readonly entry: EntryView;
+  readonly chunks: readonly ChunkRow[];
+  /** Give this as `from` for the next page; undefined on the last. */
+  readonly nextFrom: number | undefined;
+}
+
+export async function chunkRows(
+  state: TrackerState,
+  what: string,
+  page: { readonly from: number; readonly limit: number },
+  caller: Caller,
+): Promise<ChunkPage> {
+  const entry = findEntry(state, what);
+  const { content } = entry;
+  const manifest = await manifestOfEntry(state, entry);
+  const end = Math.min(
+    content.chunkCount,
+    page.from + Math.min(page.limit || limits.CHUNK_ROWS_MAX, limits.CHUNK_ROWS_MAX),
+  );
+  // a bounded sample of the swarm answers "which"; "how many" is exact
+  const { complete = [], partial = [] } = content.swarm ?? {};
+  const sample = [
+    ...partial.slice(0, limits.LOCATE_SOURCES_MAX),
+    ...complete.slice(0, limits.CHUNK_SOURCES_NAMED_MAX),
+  ].map((holding) => ({ holding, address: firstAddress(holding.peer, caller) }));
+  const chunks: ChunkRow[] = [];
+  for (let index = page.from; index < end; index++) {
+    const having = sample.filter(({ holding }) => holding.chunks?.has(index) ?? true);
+    chunks.push({
+      index,
+      sha256: toHex(chunkDigest(manifest, index)),
+      sourceCount: content.swarm?.sourceCount(index) ?? 0,
+      sources: having.slice(0, limits.CHUNK_SOURCES_NAMED_MAX).map(({ address }) => address),
+    });
+  }
+  return { entry: viewEntry(entry), chunks, nextFrom: end < content.chunkCount ? end : undefined };
+}
+
+/** The entry and its manifest. Throws `no-such-name` for an entry that was announced without one. */
+export async function describe(state: TrackerState, what: string): Promise<{ entry: EntryView; manifest: Manifest }> {
+  const entry = findEntry(state, what);
+  return { entry: viewEntry(entry), manifest: await manifestOfEntry(state, entry) };
+}
+
+export async function manifestOf(state: TrackerState, contentId: ContentId): Promise<Manifest> {
+  if (state.catalogue.content(contentId) === undefined)
+    throw new ShoalError('no-such-name', `this tracker does not have content ${contentId}`);
+  return state.shelf.get(contentId);
+}
+
+export interface PeerView {
+  readonly peerId: string;
+  readonly addresses: readonly Address[];
+  readonly dialects: readonly Dialect[];
+  readonly agent: string;
+  readonly online: boolean;
+  readonly lastSeenMs: number;
+  readonly completeContents: number;
+  readonly partialContents: number;
+  /** Names of some of what it shares. */
+  readonly names: readonly string[];
+}
+
+export function peers(
+  state: TrackerState,
+  page: { readonly limit: number; readonly after: string },
+  caller: Caller,
+): { readonly peers: readonly PeerView[]; readonly nextAfter: string } {
+  const found = state.roster.page(pageRows(page.limit), page.after);
+  return { peers: found.peers.map((peer) => viewPeer(peer, caller)), nextAfter: found.nextAfter };
+}
+
+function viewPeer(peer: PeerRecord, caller: Caller): PeerView {
+  const { peerId, dialects, agent, lastSeenMs } = peer;
+  let completeContents = 0;
+  const names: string[] = [];
+  for (const { chunks, content } of peer.holdings.values()) {
+    if (chunks === null) completeContents++;
+    const name = content.entries.at(-1)?.name;
+    if (name !== undefined && names.length < limits.PEER_FILES_NAMED_MAX) names.push(name);
+  }
+  return {
+    peerId,
+    dialects,
+    agent,
+    lastSeenMs,
+    names,
+    completeContents,
+    addresses: addressesFor(peer.addresses, caller.observedHost),
+    online: peer.lease !== undefined,
+    partialContents: peer.holdings.size - completeContents,
+  };
+}
+
+function findEntry(state: TrackerState, what: string): EntryRecord {
+  const entry = state.catalogue.find(what);
+  if (entry === undefined) throw noSuchName(what);
+  return entry;
+}
+
+async function manifestOfEntry(state: TrackerState, { name, content }: EntryRecord): Promise<Manifest> {
+  if (content.contentId !== '') return state.shelf.get(content.contentId);
+  throw new ShoalError('no-such-name', `${quote(name)} was announced without a manifest: its chunks are not known`, {
+    hint: 'share the file with shoal share to publish its manifest',
+  });
+}
+
+function viewSource({ peer, chunks, rangeName }: Holding, caller: Caller): SourceView {
+  const { peerId, dialects } = peer;
+  return { peerId, dialects, chunks, rangeName, addresses: addressesFor(peer.addresses, caller.observedHost) };
+}
+
+function firstAddress(peer: PeerRecord, caller: Caller): string {
+  const first = addressesFor(peer.addresses, caller.observedHost)[0];
+  return first === undefined ? '' : formatAddress(first);
+}
+
+function pageRows(limit: number): number {
+  return limit === 0 ? limits.PAGE_ROWS_DEFAULT : Math.min(limit, limits.PAGE_ROWS_MAX);
+}

@@ -1,0 +1,231 @@
+/** Rules for native peers: who is here and which chunks they have. Renew is the hot path: it costs what has changed. */
+import { Bitfield } from '../content/bitfield.ts';
+import type { ContentId } from '../content/digest.ts';
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+import { formatAddress, parseAddress } from './addresses.ts';
+import type { Address, ContentRecord, Dialect, Holding, PeerRecord } from './records.ts';
+import type { Caller, TrackerState } from './state.ts';
+
+/** What a peer says it has: all chunks, or those of a bitfield as on the wire (empty: none). */
+export interface HoldingClaim {
+  readonly contentId: ContentId;
+  readonly complete: boolean;
+  readonly chunks: Uint8Array;
+}
+
+export interface HoldingChange {
+  readonly contentId: ContentId;
+  readonly complete: boolean;
+  readonly gained: readonly number[];
+  readonly lost: readonly number[];
+  /** The peer no longer takes part; all else is ignored. */
+  readonly dropped: boolean;
+  readonly links: number;
+}
+
+export interface Registration {
+  /** 32 hex digits. */
+  readonly peerId: string;
+  readonly addresses: readonly Address[];
+  readonly dialects: readonly Dialect[];
+  readonly agent: string;
+  readonly holdings: readonly HoldingClaim[];
+}
+
+export interface SwarmNews {
+  readonly contentId: ContentId;
+  /** From 0; both 0 while the peer is not complete itself. */
+  readonly seederRank: number;
+  readonly seederCount: number;
+  /** Everybody in the swarm, this peer included. */
+  readonly peerCount: number;
+}
+
+export interface RenewOutcome {
+  /** False: register again. */
+  readonly known: boolean;
+  readonly news: readonly SwarmNews[];
+  readonly unknownContentIds: readonly ContentId[];
+}
+
+/** Registers a peer and all it has, in place of what was known of it. Gives back the contents that need publishing. */
+export function register(state: TrackerState, call: Registration, caller: Caller, nowMs: number): readonly ContentId[] {
+  const addresses = parseAddresses(call.addresses, caller);
+  const { claims, unknown } = judgeClaims(state, call.holdings);
+  state.holdings.checkRoom(state.roster.online(call.peerId), claims.keys());
+  const { peer, joined } = state.roster.enter(
+    {
+      key: call.peerId,
+      kind: 'native',
+      peerId: call.peerId,
+      addresses,
+      dialects: call.dialects,
+      agent: cleanAgent(call.agent),
+    },
+    nowMs,
+  );
+  for (const holding of peer.holdings.values()) if (!claims.has(holding.content)) state.holdings.end(holding, nowMs);
+  for (const [content, chunks] of claims) state.holdings.put(peer, content, chunks);
+  if (joined) state.events.append('peer-joined', describePeer(peer));
+  return unknown;
+}
+
+/** Adds or changes what a registered peer has. undefined: the peer is not known. */
+export function registerChunks(
+  state: TrackerState,
+  peerId: string,
+  holdings: readonly HoldingClaim[],
+): readonly ContentId[] | undefined {
+  const peer = state.roster.online(peerId);
+  if (peer === undefined) return undefined;
+  const { claims, unknown } = judgeClaims(state, holdings);
+  state.holdings.checkRoom(peer, claims.keys());
+  for (const [content, chunks] of claims) state.holdings.put(peer, content, chunks);
+  return unknown;
+}
+
+/** Renews a lease and applies what has changed. Nothing is applied when any change is not valid. */
+export function renew(
+  state: TrackerState,
+  peerId: string,
+  changes: readonly HoldingChange[],
+  nowMs: number,
+): RenewOutcome {
+  const peer = state.roster.online(peerId);
+  if (peer === undefined) return { known: false, news: [], unknownContentIds: [] };
+  const unknownContentIds: ContentId[] = [];
+  const judged: { readonly change: HoldingChange; readonly content: ContentRecord }[] = [];
+  for (const change of changes) {
+    const content = state.catalogue.content(change.contentId);
+    if (content !== undefined) {
+      checkIndexes(content, change);
+      judged.push({ change, content });
+    } else if (!change.dropped) unknownContentIds.push(change.contentId);
+  }
+  state.roster.renew(peer, nowMs);
+  state.holdings.checkRoom(
+    peer,
+    judged.map(({ content }) => content),
+  );
+  const news: SwarmNews[] = [];
+  const told = (holding: Holding): void => {
+    const version = holding.content.swarm?.version ?? 0;
+    if (holding.toldVersion === version) return;
+    holding.toldVersion = version;
+    news.push(newsOf(holding));
+  };
+  for (const { change, content } of judged) applyChange(state, peer, content, change, nowMs);
+  for (const { content } of judged) {
+    const holding = peer.holdings.get(content);
+    if (holding !== undefined) told(holding);
+  }
+  for (const holding of nextOfRound(peer)) told(holding);
+  return { known: true, news, unknownContentIds };
+}
+
+export function newsOf(holding: Holding): SwarmNews {
+  const { content, chunks, position } = holding;
+  const complete = content.swarm?.complete.length ?? 0;
+  return {
+    contentId: content.contentId as ContentId,
+    seederRank: chunks === null ? position : 0,
+    seederCount: chunks === null ? complete : 0,
+    peerCount: content.swarm?.memberCount ?? 0,
+  };
+}
+
+export function describePeer(peer: PeerRecord): Record<string, unknown> {
+  return {
+    peer: peer.peerId,
+    addresses: peer.addresses.map(formatAddress),
+    dialects: peer.dialects,
+    agent: peer.agent,
+  };
+}
+
+/** A peer that shares very much hears of its swarms in turns, so that a renewal's cost stays bounded. */
+function* nextOfRound(peer: PeerRecord): IterableIterator<Holding> {
+  peer.newsRound ??= peer.holdings.values();
+  for (let count = 0; count < limits.RENEW_NEWS_MAX; count++) {
+    const next = peer.newsRound.next();
+    if (next.done === true) {
+      peer.newsRound = undefined;
+      return;
+    }
+    yield next.value;
+  }
+}
+
+function applyChange(
+  state: TrackerState,
+  peer: PeerRecord,
+  content: ContentRecord,
+  change: HoldingChange,
+  nowMs: number,
+): void {
+  const known = peer.holdings.get(content);
+  if (change.dropped) {
+    if (known !== undefined) state.holdings.end(known, nowMs);
+    return;
+  }
+  const chunks = change.complete ? null : (known?.chunks ?? new Bitfield(content.chunkCount));
+  const holding = known !== undefined && !change.complete ? known : state.holdings.put(peer, content, chunks);
+  holding.links = change.links;
+  if (!change.complete) state.holdings.change(holding, change.gained, change.lost);
+}
+
+function checkIndexes(content: ContentRecord, { gained, lost }: HoldingChange): void {
+  const outside = [...gained, ...lost].find((index) => index >= content.chunkCount);
+  if (outside !== undefined)
+    throw new ShoalError(
+      'usage',
+      `chunk ${outside} is outside content ${content.contentId}, which has ${content.chunkCount} chunks`,
+    );
+}
+
+function judgeClaims(
+  state: TrackerState,
+  holdings: readonly HoldingClaim[],
+): { readonly claims: ReadonlyMap<ContentRecord, Bitfield | null>; readonly unknown: readonly ContentId[] } {
+  const claims = new Map<ContentRecord, Bitfield | null>();
+  const unknown: ContentId[] = [];
+  for (const { contentId, complete, chunks } of holdings) {
+    const content = state.catalogue.content(contentId);
+    if (content === undefined) unknown.push(contentId);
+    else if (complete) claims.set(content, null);
+    else if (chunks.length === 0) claims.set(content, new Bitfield(content.chunkCount));
+    else claims.set(content, readChunks(chunks, content));
+  }
+  return { claims, unknown };
+}
+
+function readChunks(bytes: Uint8Array, content: ContentRecord): Bitfield {
+  try {
+    return Bitfield.fromBytes(bytes, content.chunkCount);
+  } catch (error) {
+    throw new ShoalError(
+      'usage',
+      `the chunk map of content ${content.contentId} is refused: ${ShoalError.from(error).message}`,
+    );
+  }
+}
+
+function parseAddresses(addresses: readonly Address[], caller: Caller): readonly Address[] {
+  if (addresses.length === 0) throw new ShoalError('usage', 'a peer registers at least one address');
+  if (addresses.length > limits.ADDRESSES_PER_PEER_MAX)
+    throw new ShoalError(
+      'usage',
+      `${addresses.length} addresses are more than the ${limits.ADDRESSES_PER_PEER_MAX} a peer may register`,
+    );
+  const seen = new Map<string, Address>();
+  for (const address of addresses) {
+    const parsed = parseAddress(address, caller.observedHost);
+    seen.set(formatAddress(parsed), parsed);
+  }
+  return [...seen.values()];
+}
+
+function cleanAgent(agent: string): string {
+  return agent.replace(/[\p{C}]/gu, '').slice(0, limits.AGENT_CHARS_MAX);
+}

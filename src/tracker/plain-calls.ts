@@ -1,0 +1,112 @@
+/**
+ * Rules for peers that use only the plain REST calls: known by host and port, speaking the range dialect, with whole files and no
+ * manifests. Where somebody has published the same bytes under the same name natively, they become range sources of that content.
+ */
+import { parseEntryName, quote, type EntryName } from '../content/entry-name.ts';
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+import { formatAddress, parseAddress } from './addresses.ts';
+import { checkEntryRoom } from './publishing.ts';
+import { describePeer } from './membership.ts';
+import type { Address, ContentRecord, PeerRecord } from './records.ts';
+import { addEntry, type Caller, type TrackerState } from './state.ts';
+
+export interface PlainFile {
+  readonly name: string;
+  readonly size: number;
+  /** What the announcer calls the SHA-256; only 64 hex digits are taken for one. */
+  readonly sha256: string;
+}
+
+/** These are all the files the peer at this address shares now. Nothing is changed when any of them is refused. */
+export async function announce(
+  state: TrackerState,
+  address: Address,
+  files: readonly PlainFile[],
+  caller: Caller,
+  nowMs: number,
+): Promise<void> {
+  if (files.length > limits.ANNOUNCE_FILES_MAX)
+    throw new ShoalError(
+      'usage',
+      `${files.length} files in one announcement; at most ${limits.ANNOUNCE_FILES_MAX} are taken`,
+    );
+  const parsed = parseAddress(address, caller.observedHost);
+  const shared = new Map<EntryName, PlainFile>(files.map((file) => [parseEntryName(file.name), checkFile(file)]));
+  state.writes.checkRoom();
+  const known = [...shared].map(([name, file]) => state.catalogue.findSame(name, file.size, file.sha256));
+  checkEntryRoom(state, known.filter((entry) => entry === undefined).length);
+  state.holdings.checkRoom(
+    state.roster.online(plainKey(parsed)),
+    known.map((entry) => entry?.content),
+  );
+  const { peer, joined } = state.roster.enter(
+    {
+      key: plainKey(parsed),
+      kind: 'plain',
+      peerId: '',
+      addresses: [parsed],
+      dialects: ['range'],
+      agent: '',
+    },
+    nowMs,
+  );
+  const wanted = new Map<ContentRecord, EntryName>();
+  for (const [name, file] of shared) {
+    const entry =
+      state.catalogue.findSame(name, file.size, file.sha256) ??
+      addEntry(state, name, state.catalogue.plainContent(name, file.size, file.sha256, nowMs), nowMs);
+    wanted.set(entry.content, name);
+  }
+  for (const holding of peer.holdings.values()) if (!wanted.has(holding.content)) state.holdings.end(holding, nowMs);
+  for (const [content, name] of wanted) state.holdings.put(peer, content, null, name);
+  if (joined) state.events.append('peer-joined', describePeer(peer));
+  await state.writes.flush();
+}
+
+/** The peer at this address now has the newest entry of this name, too. */
+export function complete(state: TrackerState, address: Address, name: string, caller: Caller, nowMs: number): void {
+  const peer = plainPeer(state, address, caller);
+  const entry = state.catalogue.find(name);
+  if (entry === undefined) throw noSuchName(name);
+  state.roster.renew(peer, nowMs);
+  const known = peer.holdings.has(entry.content);
+  const holding = state.holdings.put(peer, entry.content, null, entry.name);
+  if (!known) state.holdings.announceComplete(holding);
+}
+
+export function leavePlain(state: TrackerState, address: Address, caller: Caller, nowMs: number): void {
+  state.roster.leave(plainPeer(state, address, caller), nowMs);
+}
+
+export function heartbeat(state: TrackerState, address: Address, caller: Caller, nowMs: number): void {
+  state.roster.renew(plainPeer(state, address, caller), nowMs);
+}
+
+export function noSuchName(name: string): ShoalError {
+  return new ShoalError('no-such-name', `this tracker has no entry ${quote(name)}`, {
+    hint: 'shoal ls shows what there is',
+  });
+}
+
+function plainPeer(state: TrackerState, address: Address, caller: Caller): PeerRecord {
+  const parsed = parseAddress(address, caller.observedHost);
+  const peer = state.roster.online(plainKey(parsed));
+  if (peer !== undefined) return peer;
+  throw new ShoalError('unknown-peer', `this tracker does not know a peer at ${formatAddress(parsed)}: announce first`);
+}
+
+function plainKey(address: Address): string {
+  return `plain:${formatAddress(address)}`;
+}
+
+function checkFile(file: PlainFile): PlainFile {
+  if (!Number.isSafeInteger(file.size) || file.size < 0)
+    throw new ShoalError('usage', `the size of ${quote(file.name)} is not a number of bytes`);
+  if (file.sha256.length === 0 || file.sha256.length > limits.PLAIN_SHA256_CHARS_MAX || /\p{C}/u.test(file.sha256))
+    throw new ShoalError(
+      'usage',
+      `the sha256 of ${quote(file.name)} is not a printable text of 1 to ${limits.PLAIN_SHA256_CHARS_MAX} characters`,
+    );
+  return file;
+}

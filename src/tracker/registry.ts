@@ -1,0 +1,222 @@
+/**
+ * The tracker's rules behind one door. Both frontends call this and hold no rule of their own. Time and the digest function come in
+ * as parameters. Every call first lets go of what has run out; calls decide in memory without waiting (so nothing interleaves) and
+ * then wait for the store where an answer promises that something is kept.
+ *
+ * The rules themselves: membership.ts (native peers), plain-calls.ts (REST-only peers), publishing.ts, lookups.ts, source-choice.ts.
+ */
+import type { ContentId, Sha256Function } from '../content/digest.ts';
+import type { Manifest } from '../content/manifest.ts';
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+import { Catalogue, type ListOptions } from './catalogue.ts';
+import { EventLog } from './event-log.ts';
+import { Holdings } from './holdings.ts';
+import * as lookups from './lookups.ts';
+import { ManifestShelf, type ManifestPart } from './manifest-shelf.ts';
+import * as membership from './membership.ts';
+import * as plain from './plain-calls.ts';
+import * as publishing from './publishing.ts';
+import type { Address } from './records.ts';
+import { Roster } from './roster.ts';
+import { afterRemoval, type Caller, type TrackerState } from './state.ts';
+import type { TrackerStore } from './store/store.ts';
+import { WriteQueue } from './store/write-queue.ts';
+
+export interface RegistryOptions {
+  readonly store: TrackerStore;
+  /** Milliseconds since 1970; should never go back. */
+  readonly now: () => number;
+  readonly sha256: Sha256Function;
+  /** Smaller limits for tests; the defaults are those of limits.ts. */
+  readonly leaseMs?: number;
+  readonly peersMax?: number;
+  readonly offlinePeersMax?: number;
+  readonly entriesMax?: number;
+  readonly holdingsMax?: number;
+  readonly retentionMs?: number;
+}
+
+/** Figures for people and monitors. */
+export interface RegistryFigures {
+  readonly peersOnline: number;
+  readonly peersOffline: number;
+  readonly entries: number;
+  readonly contents: number;
+  readonly holdings: number;
+  readonly eventSubscribers: number;
+  readonly writesPending: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+export type Registry = Awaited<ReturnType<typeof createRegistry>>;
+
+/** Loads what the store has and opens for calls. */
+export async function createRegistry(options: RegistryOptions) {
+  const { store, now, sha256 } = options;
+  const writes = new WriteQueue(store);
+  const record = writes.push.bind(writes);
+  const events = new EventLog(now);
+  const catalogue = new Catalogue(record, options.retentionMs);
+  const holdings = new Holdings(catalogue, events, options.holdingsMax);
+  const roster = new Roster({
+    record,
+    onGone(peer, reason, nowMs) {
+      holdings.endAllOf(peer, nowMs);
+      events.append('peer-left', { ...membership.describePeer(peer), reason });
+    },
+    leaseMs: options.leaseMs,
+    peersMax: options.peersMax,
+    offlineKeptMax: options.offlinePeersMax,
+  });
+  const shelf = new ManifestShelf({ read: (contentId) => store.manifest(contentId), sha256 });
+  const entriesMax = options.entriesMax ?? limits.TRACKER_ENTRIES_MAX;
+  const state: TrackerState = { catalogue, roster, holdings, shelf, events, writes, sha256, entriesMax };
+  let bytesUp = 0;
+  let bytesDown = 0;
+
+  const startedAtMs = now();
+  await store.load({
+    content: (content) => catalogue.restoreContent(content, startedAtMs),
+    entry: (entry) => catalogue.restoreEntry(entry),
+    peer: (peer) => roster.restore(peer),
+  });
+
+  /** Lets go of what has run out, and says what time it is. */
+  const settle = (): number => {
+    const nowMs = now();
+    roster.expire(nowMs);
+    return nowMs;
+  };
+  const knownPeer = (peerId: string): void => void publishing.onlinePeer(state, peerId);
+
+  return {
+    leaseMs: roster.leaseMs,
+    events,
+
+    register(call: membership.Registration, caller: Caller): readonly ContentId[] {
+      checkHoldingCount(call.holdings.length);
+      return membership.register(state, call, caller, settle());
+    },
+    registerChunks(peerId: string, claims: readonly membership.HoldingClaim[]): readonly ContentId[] | undefined {
+      checkHoldingCount(claims.length);
+      settle();
+      return membership.registerChunks(state, peerId, claims);
+    },
+    renew(
+      peerId: string,
+      changes: readonly membership.HoldingChange[],
+      moved = { up: 0, down: 0 },
+    ): membership.RenewOutcome {
+      checkHoldingCount(changes.length);
+      const outcome = membership.renew(state, peerId, changes, settle());
+      if (outcome.known) {
+        bytesUp += moved.up;
+        bytesDown += moved.down;
+      }
+      return outcome;
+    },
+    leave(peerId: string): void {
+      const nowMs = settle();
+      const peer = roster.online(peerId);
+      if (peer !== undefined) roster.leave(peer, nowMs);
+    },
+
+    publish: (peerId: string, items: readonly publishing.PublishItem[]) =>
+      publishing.publish(state, peerId, items, settle()),
+    unpublish: (peerId: string, names: readonly string[]) => publishing.unpublish(state, peerId, names, settle()),
+    /** Says whether the manifest is whole now. Throws `unknown-peer` for a peer without a lease. */
+    uploadManifestPart(part: ManifestPart): boolean {
+      const nowMs = settle();
+      knownPeer(part.uploader);
+      shelf.expire(nowMs);
+      return shelf.addPart(part, nowMs);
+    },
+
+    announcePlain: (address: Address, files: readonly plain.PlainFile[], caller: Caller) =>
+      plain.announce(state, address, files, caller, settle()),
+    completePlain: (address: Address, name: string, caller: Caller): void =>
+      plain.complete(state, address, name, caller, settle()),
+    leavePlain: (address: Address, caller: Caller): void => plain.leavePlain(state, address, caller, settle()),
+    heartbeatPlain: (address: Address, caller: Caller): void => plain.heartbeat(state, address, caller, settle()),
+
+    list(query: ListOptions) {
+      settle();
+      return lookups.list(state, query);
+    },
+    async locate(query: lookups.LocateQuery, caller: Caller): Promise<lookups.Located> {
+      settle();
+      return lookups.locate(state, query, caller);
+    },
+    wholeSources(what: string, caller: Caller) {
+      settle();
+      return lookups.wholeSources(state, what, caller);
+    },
+    versions: (what: string) => lookups.versions(state, what),
+    /** Whether anything goes by this name; an ambiguous one counts. */
+    has(what: string): boolean {
+      try {
+        return catalogue.find(what) !== undefined;
+      } catch (error) {
+        if (error instanceof ShoalError) return true;
+        throw error;
+      }
+    },
+    async chunkRows(what: string, page: { readonly from: number; readonly limit: number }, caller: Caller) {
+      settle();
+      return lookups.chunkRows(state, what, page, caller);
+    },
+    describe: (what: string) => lookups.describe(state, what),
+    manifest: (contentId: ContentId): Promise<Manifest> => lookups.manifestOf(state, contentId),
+    peers(page: { readonly limit: number; readonly after: string }, caller: Caller) {
+      settle();
+      return lookups.peers(state, page, caller);
+    },
+
+    figures(): RegistryFigures {
+      return {
+        peersOnline: roster.onlineCount,
+        peersOffline: roster.offlineCount,
+        entries: catalogue.entryCount,
+        contents: catalogue.contentCount,
+        holdings: holdings.count,
+        eventSubscribers: events.subscriberCount,
+        writesPending: writes.pendingCount,
+        bytesUp,
+        bytesDown,
+      };
+    },
+    /** Why the tracker should not get calls at the moment; undefined when it should. */
+    problem: (): unknown => writes.problem,
+
+    /** Ends leases, retention times and uploads that have run out, and writes what waits. Call it now and then; rejects when the store refuses. */
+    async sweep(): Promise<void> {
+      const nowMs = settle();
+      shelf.expire(nowMs);
+      for (
+        let content = catalogue.takeForgotten(nowMs);
+        content !== undefined;
+        content = catalogue.takeForgotten(nowMs)
+      ) {
+        const entries = content.entries.slice();
+        catalogue.removeContent(content);
+        for (const entry of entries) afterRemoval(state, entry, 'forgotten', nowMs);
+      }
+      await writes.flush();
+    },
+    /** Notes when everybody was seen last and writes what waits. The store stays open. */
+    async close(): Promise<void> {
+      roster.recordLastSeen();
+      await writes.flush();
+    },
+  };
+}
+
+function checkHoldingCount(count: number): void {
+  if (count > limits.HOLDINGS_PER_CALL_MAX)
+    throw new ShoalError(
+      'usage',
+      `${count} holdings in one call; at most ${limits.HOLDINGS_PER_CALL_MAX} are taken: send several`,
+    );
+}

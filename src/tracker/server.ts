@@ -1,0 +1,189 @@
+/**
+ * A running tracker: opens the store, puts both frontends on one port, sweeps now and then, and closes in bounded time. The one
+ * place of this folder that looks at the clock.
+ */
+import { createContextValues } from '@connectrpc/connect';
+import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance } from 'fastify';
+import { hash } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { ShoalError, systemErrorCode } from '../errors.ts';
+import * as limits from '../limits.ts';
+import { createLog, type Logger } from '../log.ts';
+import { VERSION } from '../version.ts';
+import { formatAddress } from './addresses.ts';
+import { installMetrics } from './frontends/metrics.ts';
+import { installErrorHandlers, refuseBrokenRequest, sendError } from './frontends/rest-errors.ts';
+import { callerOf, restRoutes } from './frontends/rest.ts';
+import { callerKey, rpcRoutes } from './frontends/rpc.ts';
+import { createRegistry, type Registry } from './registry.ts';
+import { createMemoryStore } from './store/memory.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+import type { TrackerStore } from './store/store.ts';
+
+export interface TrackerOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly store: 'sqlite' | 'memory';
+  /** Folder of the sqlite store; made when it is missing. */
+  readonly dataDir?: string | undefined;
+  readonly log?: Logger | undefined;
+  /** Shorter leases, for tests. */
+  readonly leaseMs?: number | undefined;
+}
+
+export interface Tracker {
+  /** Base URL under which this machine reaches it. */
+  readonly url: string;
+  readonly port: number;
+  /** Ends streams, lets running calls finish for a bounded time, writes what waits, and frees port and store. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** Resolves when the tracker takes calls. Throws a ShoalError that says what is in the way. */
+export async function startTracker(options: TrackerOptions): Promise<Tracker> {
+  const { host, port, log = createLog({ name: 'tracker' }) } = options;
+  const now = createClock();
+  const store = openStore(options);
+  const closing = new AbortController();
+  let app: FastifyInstance | undefined;
+  let registry: Registry;
+  try {
+    registry = await createRegistry({
+      store,
+      now,
+      sha256: (bytes) => hash('sha256', bytes, 'buffer'),
+      ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
+    });
+    app = await createTrackerApp({ registry, now, log, closing: closing.signal });
+    await app.listen({ host, port });
+  } catch (error) {
+    await app?.close();
+    await store.close();
+    throw listenProblem(error, host, port);
+  }
+  const stopSweeping = sweepNowAndThen(registry, log);
+  const listening = app;
+  const address = listening.server.address() as AddressInfo;
+
+  const close = async (): Promise<void> => {
+    stopSweeping();
+    closing.abort();
+    const cut = setTimeout(() => listening.server.closeAllConnections(), limits.TRACKER_CLOSE_TIMEOUT_MS);
+    try {
+      await listening.close();
+      await registry.close();
+    } finally {
+      clearTimeout(cut);
+      await store.close();
+    }
+  };
+  let closed: Promise<void> | undefined;
+  return { url: urlOf(address), port: address.port, close: () => (closed ??= close()) };
+}
+
+/** Both frontends on one Fastify instance, not yet listening. */
+export async function createTrackerApp(parts: {
+  readonly registry: Registry;
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly closing: AbortSignal;
+}): Promise<FastifyInstance> {
+  const { registry, now, log, closing } = parts;
+  const logger: FastifyBaseLogger = log; // without its own levels' types, which would colour every type of the instance
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: limits.CALL_BODY_BYTES_MAX,
+    requestTimeout: 60_000,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 4 * limits.NAME_BYTES_MAX },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+    clientErrorHandler: refuseBrokenRequest,
+    frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
+  });
+  installErrorHandlers(app);
+  const metrics = installMetrics(app, registry, now);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Shoal tracker',
+        version: VERSION,
+        description: 'Who has what. Peers use the RPC shoal.v1.TrackerService on the same port.',
+      },
+    },
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await app.register(restRoutes, { registry, metrics, closing });
+  await app.register(fastifyConnectPlugin, {
+    routes: rpcRoutes({ registry, log }),
+    readMaxBytes: limits.CALL_BODY_BYTES_MAX,
+    shutdownSignal: closing,
+    contextValues: (request) => createContextValues().set(callerKey, callerOf(request)),
+  });
+  return app;
+}
+
+function openStore(options: TrackerOptions): TrackerStore {
+  if (options.store === 'memory') return createMemoryStore();
+  if (options.dataDir === undefined || options.dataDir === '')
+    throw new ShoalError('usage', 'the sqlite store needs a folder: give one with --data');
+  return openSqliteStore({ dataDir: options.dataDir });
+}
+
+/** The wall clock, but never going back: leases and event ids count on that. */
+function createClock(): () => number {
+  let last = 0;
+  return () => (last = Math.max(last, Date.now()));
+}
+
+function sweepNowAndThen(registry: Registry, log: Logger): () => void {
+  let failing = false;
+  const timer = setInterval(() => {
+    registry.sweep().then(
+      () => (failing = false),
+      (error: unknown) => {
+        if (!failing) log.error({ err: error }, 'the store refuses writes; trying again until it takes them');
+        failing = true;
+      },
+    );
+  }, limits.TRACKER_SWEEP_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+function urlOf({ address, port }: AddressInfo): string {
+  const everywhere = address === '0.0.0.0' || address === '::';
+  return `http://${formatAddress({ host: everywhere ? '127.0.0.1' : address, port })}`;
+}
+
+function listenProblem(error: unknown, host: string, port: number): ShoalError {
+  if (error instanceof ShoalError) return error;
+  const where = formatAddress({ host, port });
+  switch (systemErrorCode(error)) {
+    case 'EADDRINUSE':
+      return new ShoalError('conflict', `${where} is in use already, perhaps by another tracker`, {
+        cause: error,
+        hint: 'give another port with --port, or 0 for any free one',
+      });
+    case 'EACCES':
+      return new ShoalError('not-allowed', `this user may not listen on ${where}`, {
+        cause: error,
+        hint: 'give a port above 1023 with --port',
+      });
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new ShoalError('usage', `${host} is not an address of this machine`, {
+        cause: error,
+        hint: 'give another --host',
+      });
+    default:
+      return ShoalError.from(error);
+  }
+}

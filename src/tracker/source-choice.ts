@@ -1,0 +1,76 @@
+/**
+ * Which sources to name to a peer that asks. All when they fit; else a rotated window, so that everybody is named about equally
+ * often, from which those with few links are taken (the power of two choices keeps the graph near-regular). One or two complete
+ * peers always come, never only complete ones while there are others, and the rarest chunks are covered.
+ */
+import type { ContentSwarm } from './content-swarm.ts';
+import type { Holding, PeerRecord } from './records.ts';
+
+/** Complete peers named when there are enough others. */
+const COMPLETE_WANTED = 2;
+/** Rarest chunks that are looked after when no complete peer covers everything anyway. */
+const RAREST_LOOKED_AFTER = 8;
+
+export interface ChoiceOptions {
+  readonly limit: number;
+  /** The peer that asks; left out. */
+  readonly asking: PeerRecord | undefined;
+}
+
+export function chooseSources(swarm: ContentSwarm, options: ChoiceOptions): readonly Holding[] {
+  const { limit, asking } = options;
+  const turn = swarm.nextTurn();
+  const asksFrom = (list: readonly Holding[]): number =>
+    asking !== undefined && list.some((h) => h.peer === asking) ? 1 : 0;
+  if (swarm.memberCount <= limit + 1) {
+    const all = [...swarm.complete, ...swarm.partial].filter((holding) => holding.peer !== asking);
+    if (all.length <= limit) return all;
+  }
+  // beyond the limit one more or less in the counts does not matter, unless the list is that short
+  const completeCount = swarm.complete.length - (swarm.complete.length <= limit ? asksFrom(swarm.complete) : 0);
+  const partialCount = swarm.partial.length - (swarm.partial.length <= limit ? asksFrom(swarm.partial) : 0);
+  const atLeast = Math.min(completeCount, limit >= 3 ? COMPLETE_WANTED : 1);
+  const completeWanted = Math.min(completeCount, Math.max(atLeast, limit - partialCount));
+  const chosen = [
+    ...pick(swarm.complete, completeWanted, turn, asking),
+    ...pick(swarm.partial, limit - completeWanted, turn, asking),
+  ];
+  if (completeCount === 0) coverRarest(swarm, chosen, turn, asking);
+  return chosen;
+}
+
+/** `count` members with the fewest links out of a window of twice as many, which moves on by `count` each turn. */
+function pick(list: readonly Holding[], count: number, turn: number, asking: PeerRecord | undefined): Holding[] {
+  if (count <= 0 || list.length === 0) return [];
+  const windowLength = Math.min(list.length, 2 * count + 1);
+  const start = (turn * count) % list.length;
+  const window: Holding[] = [];
+  for (let step = 0; step < windowLength; step++) {
+    const holding = list[(start + step) % list.length] as Holding;
+    if (holding.peer !== asking) window.push(holding);
+  }
+  return window.toSorted((a, b) => a.links - b.links).slice(0, count);
+}
+
+/** Makes sure that somebody with each of the rarest chunks is among the chosen, in place of those with the most links. */
+function coverRarest(swarm: ContentSwarm, chosen: Holding[], turn: number, asking: PeerRecord | undefined): void {
+  const kept = new Set<Holding>();
+  for (const chunkIndex of swarm.rarestChunks(RAREST_LOOKED_AFTER, turn)) {
+    const has = (holding: Holding): boolean => holding.chunks?.has(chunkIndex) ?? true;
+    const already = chosen.find(has);
+    if (already !== undefined) {
+      kept.add(already);
+      continue;
+    }
+    const start = turn % swarm.partial.length;
+    let holder: Holding | undefined;
+    for (let step = 0; step < swarm.partial.length && holder === undefined; step++) {
+      const candidate = swarm.partial[(start + step) % swarm.partial.length] as Holding;
+      if (candidate.peer !== asking && has(candidate)) holder = candidate;
+    }
+    const replaced = chosen.findLastIndex((holding) => !kept.has(holding));
+    if (holder === undefined || replaced < 0) continue;
+    chosen[replaced] = holder;
+    kept.add(holder);
+  }
+}

@@ -1,0 +1,83 @@
+/** The parts a tracker's rules work on, and what they tell a frontend in the end: plain values, no records. */
+import type { ContentId, Sha256Function } from '../content/digest.ts';
+import type { Catalogue } from './catalogue.ts';
+import type { EventLog } from './event-log.ts';
+import type { Holdings } from './holdings.ts';
+import type { ManifestShelf } from './manifest-shelf.ts';
+import type { EntryRecord } from './records.ts';
+import type { Roster } from './roster.ts';
+import type { WriteQueue } from './store/write-queue.ts';
+
+export interface TrackerState {
+  readonly catalogue: Catalogue;
+  readonly roster: Roster;
+  readonly holdings: Holdings;
+  readonly shelf: ManifestShelf;
+  readonly events: EventLog;
+  readonly writes: WriteQueue;
+  readonly sha256: Sha256Function;
+  readonly entriesMax: number;
+}
+
+/** Who calls, as far as the connection tells. */
+export interface Caller {
+  /** IP address, IPv4 without an IPv6 prefix. */
+  readonly observedHost: string;
+}
+
+export interface EntryView {
+  readonly name: string;
+  readonly size: number;
+  readonly sha256: string;
+  /** '' for an entry without a manifest. */
+  readonly contentId: ContentId | '';
+  readonly chunkSize: number;
+  readonly chunkCount: number;
+  readonly publishedAtMs: number;
+  /** Online peers with all chunks, and the others that take part. */
+  readonly seeders: number;
+  readonly leechers: number;
+}
+
+export function viewEntry({ name, content, publishedAtMs }: EntryRecord): EntryView {
+  const { size, sha256, contentId, chunkSize, chunkCount, swarm } = content;
+  return {
+    name,
+    size,
+    sha256,
+    contentId,
+    chunkSize,
+    chunkCount,
+    publishedAtMs,
+    seeders: swarm?.complete.length ?? 0,
+    leechers: swarm?.partial.length ?? 0,
+  };
+}
+
+/** Adds the newest entry of a name and tells those who watch; ends what hung on an entry that had to make room. */
+export function addEntry(
+  state: TrackerState,
+  name: EntryRecord['name'],
+  content: EntryRecord['content'],
+  nowMs: number,
+): EntryRecord {
+  const { added, displaced } = state.catalogue.addEntry(name, content, nowMs);
+  state.events.append('entry-published', describeEntry(added));
+  if (displaced !== undefined) afterRemoval(state, displaced, 'too-many-versions', nowMs);
+  return added;
+}
+
+export type RemovalReason = 'unpublished' | 'forgotten' | 'too-many-versions';
+
+/** What follows from an entry's removal from the catalogue: an event, and the end of its content when that was the last entry. */
+export function afterRemoval(state: TrackerState, entry: EntryRecord, reason: RemovalReason, nowMs: number): void {
+  const { content } = entry;
+  state.events.append('entry-removed', { ...describeEntry(entry), reason });
+  if (content.entries.length > 0) return;
+  state.holdings.endAllIn(content, nowMs);
+  if (content.contentId !== '') state.shelf.forget(content.contentId);
+}
+
+function describeEntry({ name, content }: EntryRecord): Record<string, unknown> {
+  return { name, size: content.size, sha256: content.sha256, content: content.contentId };
+}

@@ -1,0 +1,149 @@
+/**
+ * The default store: one SQLite file in the tracker's data folder, WAL, one transaction a batch. It blocks the event loop while it
+ * writes, so the write queue gathers changes into batches. One process at a time: a second tracker on the same folder is refused.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { ContentId } from '../../content/digest.ts';
+import { ShoalError, systemErrorCode } from '../../errors.ts';
+import type { Address, Dialect } from '../records.ts';
+import { openSchema } from './sqlite-schema.ts';
+import type { StoreChange, TrackerStore } from './store.ts';
+
+export const SQLITE_FILE_NAME = 'tracker.sqlite';
+const SQLITE_BUSY = 5;
+const SQLITE_NOTADB = 26;
+
+export function openSqliteStore(options: { readonly dataDir: string }): TrackerStore {
+  const path = join(options.dataDir, SQLITE_FILE_NAME);
+  const database = openDatabase(options.dataDir, path);
+  const statements = prepare(database);
+
+  const applyOne = (change: StoreChange): void => {
+    switch (change.type) {
+      case 'put-content': {
+        const { key, contentId, size, sha256, chunkSize, chunkCount, idleSinceMs } = change.content;
+        statements.putContent.run(key, contentId, size, sha256, chunkSize, chunkCount, idleSinceMs);
+        break;
+      }
+      case 'set-idle':
+        statements.setIdle.run(change.idleSinceMs, change.key);
+        break;
+      case 'put-manifest':
+        statements.putManifest.run(change.contentId, change.bytes);
+        break;
+      case 'remove-content':
+        statements.removeManifest.run(change.key);
+        statements.removeContent.run(change.key);
+        break;
+      case 'put-entry':
+        statements.putEntry.run(change.entry.name, change.entry.contentKey, change.entry.publishedAtMs);
+        break;
+      case 'remove-entry':
+        statements.removeEntry.run(change.name, change.contentKey);
+        break;
+      case 'put-peer': {
+        const { key, kind, peerId, addresses, dialects, agent, lastSeenMs } = change.peer;
+        const lists = [JSON.stringify(addresses), JSON.stringify(dialects)] as const;
+        statements.putPeer.run(key, kind, peerId, ...lists, agent, lastSeenMs);
+        break;
+      }
+      case 'remove-peer':
+        statements.removePeer.run(change.key);
+        break;
+    }
+  };
+
+  return {
+    async load(visitor) {
+      for (const row of statements.contents.iterate()) {
+        visitor.content({
+          key: String(row['key']),
+          contentId: String(row['content_id']) as ContentId | '',
+          size: Number(row['size']),
+          sha256: String(row['sha256']),
+          chunkSize: Number(row['chunk_size']),
+          chunkCount: Number(row['chunk_count']),
+          idleSinceMs: row['idle_since_ms'] === null ? null : Number(row['idle_since_ms']),
+        });
+      }
+      for (const row of statements.entries.iterate()) {
+        const entry = { name: String(row['name']), contentKey: String(row['content_key']) };
+        visitor.entry({ ...entry, publishedAtMs: Number(row['published_at_ms']) });
+      }
+      for (const row of statements.peers.iterate()) {
+        visitor.peer({
+          key: String(row['key']),
+          kind: row['kind'] === 'plain' ? 'plain' : 'native',
+          peerId: String(row['peer_id']),
+          addresses: JSON.parse(String(row['addresses'])) as Address[],
+          dialects: JSON.parse(String(row['dialects'])) as Dialect[],
+          agent: String(row['agent']),
+          lastSeenMs: Number(row['last_seen_ms']),
+        });
+      }
+    },
+    async manifest(contentId) {
+      const bytes = statements.manifest.get(contentId)?.['bytes'];
+      return bytes instanceof Uint8Array ? bytes : undefined;
+    },
+    async apply(changes) {
+      if (changes.length === 0) return;
+      database.exec('BEGIN IMMEDIATE');
+      try {
+        for (const change of changes) applyOne(change);
+        database.exec('COMMIT');
+      } catch (error) {
+        if (database.isTransaction) database.exec('ROLLBACK');
+        throw error;
+      }
+    },
+    async close() {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+function openDatabase(dataDir: string, path: string): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    database = new DatabaseSync(path, { timeout: 500 });
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+    database.exec('BEGIN EXCLUSIVE; COMMIT'); // takes the lock now, not at the first write
+    openSchema(database, path);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof ShoalError) throw error;
+    throw new ShoalError('disk', `cannot open the tracker's store ${path}: ${openProblem(error)}`, { cause: error });
+  }
+}
+
+function openProblem(error: unknown): string {
+  const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
+  if (code === SQLITE_BUSY) return 'another tracker is using it; give this one another folder with --data';
+  if (code === SQLITE_NOTADB) return 'it is not a database; move it away, or give another folder with --data';
+  if (systemErrorCode(error) === 'EACCES') return 'this user may not write there';
+  return error instanceof Error ? error.message : String(error);
+}
+
+function prepare(database: DatabaseSync) {
+  const sql = (text: string) => database.prepare(text);
+  return {
+    contents: sql('SELECT * FROM contents ORDER BY idle_since_ms IS NULL, idle_since_ms'),
+    entries: sql('SELECT * FROM entries ORDER BY published_at_ms, rowid'),
+    peers: sql('SELECT * FROM peers ORDER BY last_seen_ms'),
+    manifest: sql('SELECT bytes FROM manifests WHERE content_id = ?'),
+    putContent: sql('INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    setIdle: sql('UPDATE contents SET idle_since_ms = ? WHERE key = ?'),
+    putManifest: sql('INSERT OR REPLACE INTO manifests VALUES (?, ?)'),
+    removeManifest: sql('DELETE FROM manifests WHERE content_id = ?'),
+    removeContent: sql('DELETE FROM contents WHERE key = ?'),
+    putEntry: sql('INSERT OR REPLACE INTO entries VALUES (?, ?, ?)'),
+    removeEntry: sql('DELETE FROM entries WHERE name = ? AND content_key = ?'),
+    putPeer: sql('INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    removePeer: sql('DELETE FROM peers WHERE key = ?'),
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Between the registry, which decides at once in memory, and a store, which writes in batches. Changes keep their order; those of a
+ * batch that failed stay and are written again with the next one, so a full disk delays writes but loses none while the process lives.
+ */
+import { ShoalError } from '../../errors.ts';
+import * as limits from '../../limits.ts';
+import type { StoreChange, TrackerStore } from './store.ts';
+
+/** Changes in one transaction at most, so that no single one blocks the event loop for long. */
+const BATCH_CHANGES_MAX = 2_000;
+
+const DISPENSABLE: ReadonlySet<StoreChange['type']> = new Set(['set-idle', 'put-peer', 'remove-peer']);
+
+export class WriteQueue {
+  readonly #store: TrackerStore;
+  readonly #pendingMax: number;
+  #pending: StoreChange[] = [];
+  #pushedCount = 0;
+  #writtenCount = 0;
+  #writing: Promise<void> | undefined;
+  #problem: unknown;
+
+  constructor(store: TrackerStore, pendingMax = limits.WRITE_QUEUE_CHANGES_MAX) {
+    this.#store = store;
+    this.#pendingMax = pendingMax;
+  }
+
+  /** Why the last batch was not written; undefined while all is well. */
+  get problem(): unknown {
+    return this.#problem;
+  }
+
+  get pendingCount(): number {
+    return this.#pending.length;
+  }
+
+  /** What only helps people or saves time (idle times, last-seen peers) is let go when too much waits already. */
+  push(change: StoreChange): void {
+    if (this.#pending.length >= this.#pendingMax && DISPENSABLE.has(change.type)) return;
+    this.#pending.push(change);
+    this.#pushedCount++;
+  }
+
+  /** Throws `disk` when so much waits for the store already that nothing may be added. Ask before deciding anything. */
+  checkRoom(): void {
+    if (this.#pending.length < this.#pendingMax) return;
+    throw new ShoalError('disk', 'the tracker cannot write its catalogue at the moment: try again later');
+  }
+
+  /** Resolves when everything pushed so far is written; rejects with `disk` when the store refuses, and keeps the changes. */
+  async flush(): Promise<void> {
+    const target = this.#pushedCount;
+    while (this.#writtenCount < target) {
+      // a turn of the loop gathers what other calls of this moment push, into the same batch
+      this.#writing ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#writeBatch());
+      await this.#writing;
+    }
+  }
+
+  async #writeBatch(): Promise<void> {
+    const batch = this.#pending.slice(0, BATCH_CHANGES_MAX);
+    try {
+      await this.#store.apply(batch);
+      this.#pending = this.#pending.slice(batch.length);
+      this.#writtenCount += batch.length;
+      this.#problem = undefined;
+    } catch (error) {
+      this.#problem = error;
+      throw new ShoalError('disk', 'the tracker could not write its catalogue: try again later', { cause: error });
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+}
