@@ -16,7 +16,7 @@ export const CHUNK_SIZE_DEFAULT_MAX_BYTES = 4 * MiB;
 /** Smallest and largest chunk size a manifest may name (`--chunk-size`); powers of two only. Outside: the manifest is refused. */
 export const CHUNK_SIZE_MIN_BYTES = 16 * KiB;
 export const CHUNK_SIZE_MAX_BYTES = 64 * MiB;
-/** The default rule aims at this many chunks: enough for a crowd to trade, few enough to keep maps small (dataplane.md 4). */
+/** The default rule aims at this many chunks: enough for a crowd to trade, few enough to keep maps small. */
 export const CHUNK_COUNT_TARGET = 1024;
 /** The default rule never makes more chunks than this; beyond 256 GiB the chunk size grows instead. */
 export const CHUNK_COUNT_DEFAULT_MAX = 65_536;
@@ -73,9 +73,10 @@ export const CONNECTIONS_MAX = 400;
 export const CONNECTIONS_PER_CONTENT_MAX = 40;
 export const CONNECTIONS_PER_CONTENT_TARGET = 20;
 export const CONNECTIONS_OUTBOUND_TARGET = 12;
-/** Control frames a peer may send: a steady rate and a burst. Excess closes the connection. */
+/** Control frames a peer may send: a steady rate, a burst, and more for every fragment that passes. Excess closes the connection. */
 export const CONTROL_FRAMES_PER_SECOND = 500;
 export const CONTROL_FRAMES_BURST = 4_000;
+export const CONTROL_FRAMES_PER_FRAGMENT = 4;
 /** Bytes a socket may hold unsent before we stop producing data for it. */
 export const SOCKET_UNSENT_BYTES_MAX = 128 * KiB;
 /** Bytes of control messages that may wait for a peer that does not read; more: the connection is closed. */
@@ -110,8 +111,14 @@ export const ACTIVE_SENDS_MAX = 16;
 export const IN_FLIGHT_BYTES_MAX = 64 * MiB;
 /** Sources that may be fetching the same chunk at a time (end-game only). */
 export const SOURCES_PER_CHUNK_MAX = 2;
-/** Chunk digests computed at a time on the thread pool. */
+/** Chunk digests computed at a time on the thread pool when a found partial file is checked. */
 export const VERIFY_JOBS_MAX = 4;
+/** Threads that digest and write received chunks, whatever the number of cores. */
+export const CHUNK_WORKERS_MAX = 4;
+/** Contents up to this size are digested and written without them. */
+export const CHUNK_WORKERS_BYTES_MIN = 4 * MiB;
+/** A chunk is written to disk in pieces of this size. */
+export const WRITE_PIECE_BYTES = 16 * KiB;
 /** Bytes of chunk buffers a node may hold, over all downloads and uploads. */
 export const CHUNK_BUFFER_BYTES_MAX = 128 * MiB;
 /** Have-messages are gathered this long before they are sent. */
@@ -142,6 +149,16 @@ export const WHOLE_DIGEST_INLINE_BYTES_MAX = 8 * MiB;
 export const LEASE_MS = 30_000;
 /** Peers renew after this, with jitter of a fifth either way. */
 export const RENEW_MS = 10_000;
+/** The lease of a peer of the plain calls, which as a rule announces once and sends no heartbeats; a heartbeat renews it for as long. */
+export const PLAIN_LEASE_MS = 600_000;
+/**
+ * Leases that one call ends, and that one turn of the sweep ends, when very many run out at once; the next turn goes on. Costs a call
+ * less than a millisecond and a turn some 10. A peer whose lease has run out is named to nobody meanwhile.
+ */
+export const EXPIRIES_PER_CALL_MAX = 32;
+export const EXPIRIES_PER_TURN_MAX = 1_000;
+/** Contents that one turn of the sweep forgets; the next turn goes on. */
+export const FORGOTTEN_PER_TURN_MAX = 1_000;
 /** Sources in one answer to Locate. */
 export const LOCATE_SOURCES_MAX = 25;
 /** A manifest up to this size travels inside the answer to Locate; larger ones are fetched from peers. */

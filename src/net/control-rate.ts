@@ -1,4 +1,7 @@
-/** How many control frames a peer may send: a token bucket, so that a burst after a pause is fine and a flood is not. */
+/**
+ * How many control frames a peer may send: a token bucket, so that a burst after a pause is fine and a flood is not. Every fragment
+ * that passes earns frames on top: a fast link with small chunks needs many of them, and pays for them with work done.
+ */
 import * as limits from '../limits.ts';
 
 export class ControlRate {
@@ -7,6 +10,11 @@ export class ControlRate {
 
   constructor(nowMs: number) {
     this.#refilledAtMs = nowMs;
+  }
+
+  /** A fragment has been sent or received. */
+  earn(): void {
+    this.#tokens = Math.min(limits.CONTROL_FRAMES_BURST, this.#tokens + limits.CONTROL_FRAMES_PER_FRAGMENT);
   }
 
   /** Counts one frame; false when it was one too many. */

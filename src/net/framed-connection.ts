@@ -177,6 +177,7 @@ export class FramedConnection {
     if (bytes.length !== header.byteCount)
       throw new ShoalError('bug', `a fragment of ${header.byteCount} bytes was given ${bytes.length} bytes`);
     this.#liveness.onFragment();
+    this.#controlRate.earn();
     const headerBytes = encodeFragmentHeader(header, Buffer.allocUnsafe(FRAGMENT_HEADER_BYTES));
     this.#outbox.pushFragment(headerBytes, bytes, flushed);
   }
@@ -334,6 +335,7 @@ export class FramedConnection {
 
   #onFragment(header: FragmentHeader): Uint8Array | undefined {
     this.#liveness.onFragment();
+    this.#controlRate.earn();
     return this.#phase.name === 'open' ? this.#phase.handler.fragment(header) : undefined;
   }
 

@@ -1,6 +1,6 @@
 /**
  * How bytes come out of a socket. Sockets that we dial read into one memory shared by all of this thread: no allocation for a
- * packet, half the CPU time of 'data' events (dataplane.md 1i). Node offers that only at connect; accepted sockets use 'data'.
+ * packet, half the CPU time of 'data' events. Node offers that only at connect; accepted sockets use 'data'.
  * Whoever finds a way to give them the same puts it here, behind a test that it works.
  */
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';

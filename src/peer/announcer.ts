@@ -58,7 +58,10 @@ export class Announcer {
   #registered = false;
   #state: 'connected' | 'away' = 'away';
   #renewMs = RENEW_MS;
+  /** Something has been said that no round has taken up yet. */
   #dirty = true;
+  /** A round is under way: what it has taken up is not known to be at the tracker yet. */
+  #speaking = false;
   #wake: (() => void) | undefined;
   #loop: Promise<void> | undefined;
   #lastProblem: ShoalError | undefined;
@@ -98,7 +101,7 @@ export class Announcer {
 
   /** Resolves when the tracker knows everything said so far; rejects when it cannot be reached or refuses us. */
   settled(): Promise<void> {
-    if (!this.#dirty && this.#registered) return Promise.resolve();
+    if (!this.#dirty && !this.#speaking && this.#registered) return Promise.resolve();
     return new Promise((resolve, reject) => this.#idleWaiters.push({ resolve, reject }));
   }
 
@@ -135,7 +138,9 @@ export class Announcer {
         if (signal.aborted) return;
         this.#lastProblem = ShoalError.from(error);
         this.#setState('away', this.#lastProblem);
-        for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(this.#lastProblem);
+        // a tracker that restarted between two calls of a round takes the next round
+        const isRefusal = this.#lastProblem.code !== 'unknown-peer';
+        if (isRefusal) for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(this.#lastProblem);
         waitMs = retryWaitMs({ failures: ++failures, random: this.#options.random });
         // while the tracker is away, news can wait for the next attempt
         await this.#sleep(waitMs, true);
@@ -151,9 +156,14 @@ export class Announcer {
   /** One round: register if need be, else tell what has changed. */
   async #speak(): Promise<void> {
     this.#dirty = false;
-    if (this.#registered) await this.#renew();
-    if (!this.#registered) await this.#register();
-    await this.#publishNames();
+    this.#speaking = true;
+    try {
+      if (this.#registered) await this.#renew();
+      if (!this.#registered) await this.#register();
+      await this.#publishNames();
+    } finally {
+      this.#speaking = false;
+    }
   }
 
   async #register(): Promise<void> {
@@ -164,7 +174,7 @@ export class Announcer {
       holdings.push(holdingOf(tracked));
     }
     this.#dropped.clear();
-    const { renewMs } = await client.register(
+    const { renewMs, unknownContentIds } = await client.register(
       {
         peerId,
         addresses: this.#options.addresses(),
@@ -176,6 +186,7 @@ export class Announcer {
     );
     this.#renewMs = renewMs;
     this.#registered = true;
+    this.#publishAgain(unknownContentIds);
   }
 
   async #renew(): Promise<void> {
@@ -201,26 +212,37 @@ export class Announcer {
     for (const news of renewed.news) this.#options.onNews(news);
   }
 
-  /** The tracker has lost these contents: their names and manifests go there again. */
+  /** The tracker does not have these contents: their names and manifests go there again, and what we have of them. */
   #publishAgain(contentIds: readonly ContentId[]): void {
-    for (const contentId of contentIds) this.#contents.get(contentId)?.publishedNames.clear();
+    for (const contentId of contentIds) {
+      const tracked = this.#contents.get(contentId);
+      if (tracked === undefined) continue;
+      tracked.publishedNames.clear();
+      tracked.told = undefined;
+    }
   }
 
   async #publishNames(): Promise<void> {
     const items: Publication[] = [];
+    const published: Tracked[] = [];
     for (const tracked of this.#contents.values()) {
       const { manifest, names } = tracked.content;
       for (const name of names) {
         if (tracked.publishedNames.has(name)) continue;
         tracked.publishedNames.add(name);
         items.push({ name, manifest, partial: !tracked.content.have().isFull });
+        published.push(tracked);
       }
     }
     if (items.length === 0) return;
     const results = await this.#options.client.publish(this.#options.peerId, items, this.#abort.signal);
     results.forEach((result, index) => {
       const item = items[index];
-      if ('problem' in result && item !== undefined) this.#options.onPublishProblem?.(item.name, result.problem);
+      const tracked = published[index];
+      if (item === undefined || tracked === undefined) return;
+      if ('problem' in result) this.#options.onPublishProblem?.(item.name, result.problem);
+      // to publish what is complete says that we have all of it
+      else if (item.partial !== true) tracked.told ??= tracked.content.have().clone();
     });
   }
 

@@ -8,6 +8,7 @@ import { ShoalError } from '../errors.ts';
 import type { Candidate, CloseReason, LinkId, StallReason, SwarmAction, SwarmFact } from '../swarm/facts.ts';
 import type { IncomingFragment } from '../swarm/requests.ts';
 import { Swarm, type NeighbourView } from '../swarm/swarm.ts';
+import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import type { LinkEvents, PeerLink } from './peer-link.ts';
 import type { Uploader } from './uploader.ts';
@@ -16,7 +17,7 @@ import type { Uploader } from './uploader.ts';
 export interface ChunkStore {
   read(chunkIndex: number, into: Uint8Array): Promise<void>;
   /** Absent for contents that are complete and only served. */
-  write?(chunkIndex: number, bytes: Uint8Array): Promise<void>;
+  write?(chunkIndex: number, bytes: SharedBytes): Promise<void>;
 }
 
 export interface SessionEvents {
@@ -36,8 +37,9 @@ export interface SessionOptions {
   readonly have: Bitfield;
   readonly store: ChunkStore;
   /** Whether a whole chunk is what it should be. */
-  readonly verify: (chunkIndex: number, bytes: Uint8Array) => Promise<boolean>;
-  readonly buffers: ChunkBuffers;
+  readonly verify: (chunkIndex: number, bytes: SharedBytes) => Promise<boolean>;
+  /** For what is received. */
+  readonly buffers: ChunkBuffers<SharedBytes>;
   readonly uploader: Uploader;
   readonly clock: () => number;
   readonly seed: number;
@@ -76,7 +78,7 @@ export class ContentSession {
   readonly #options: SessionOptions;
   readonly #links = new Map<LinkId, OpenLink>();
   /** Chunk buffers being filled or checked, by link and request. */
-  readonly #incoming = new Map<number, Uint8Array<ArrayBuffer>>();
+  readonly #incoming = new Map<number, SharedBytes>();
   readonly #sources = new Map<string, SourceCount>();
   readonly #facts: SwarmFact[] = [];
   #running = false;

@@ -38,6 +38,8 @@ export interface GetHost {
   readonly peerId: string;
   readonly tracker: TrackerClient;
   readonly clock: () => number;
+  /** Writes a received chunk at a position of a descriptor. */
+  writeChunk(descriptor: number, bytes: Uint8Array, position: number): Promise<void>;
   fetchManifest(address: string, contentId: ContentId, signal: AbortSignal): Promise<Manifest>;
   /** Opens the session of a download and, where it has a manifest, announces it. */
   openDownload(
@@ -203,6 +205,7 @@ class Fetch {
     const partial = await openPartialFile({
       targetPath: path,
       layout,
+      writer: (descriptor, bytes, position) => this.#host.writeChunk(descriptor, bytes, position),
       identity:
         manifest === undefined
           ? sha256(new TextEncoder().encode(`${this.#wanted.name} ${layout.size} ${this.#wanted.sha256 ?? ''}`))

@@ -29,7 +29,7 @@ export interface StreamedChunks {
 export interface InOrderStream {
   /** More chunks may be there. */
   advance(): void;
-  /** Resolves when every byte has been handed over; rejects when the output is closed. */
+  /** Resolves when every byte has been handed over, or after `stop`; rejects when the output is closed or the signal aborts meanwhile. */
   readonly written: Promise<void>;
   stop(): void;
 }
@@ -54,7 +54,7 @@ export function streamInOrder(
       }
       const bytes = buffer.subarray(0, chunkBytes(layout, chunkIndex));
       await chunks.read(chunkIndex, bytes);
-      await writeAll(output, bytes);
+      await writeAll(output, bytes, signal);
     }
   };
   return {
@@ -67,10 +67,18 @@ export function streamInOrder(
   };
 }
 
-/** Resolves when the output has taken the bytes, so that the buffer may be used again. */
-function writeAll(output: Writable, bytes: Uint8Array): Promise<void> {
+/** Resolves when the output has taken the bytes, so that the buffer may be used again; an output that takes none does not outlive the signal. */
+function writeAll(output: Writable, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    const onAbort = (): void =>
+      reject(new ShoalError('cancelled', 'interrupted before everything was written to standard output'));
+    if (signal.aborted) {
+      onAbort();
+      return;
+    }
+    signal.addEventListener('abort', onAbort, { once: true });
     output.write(bytes, (error) => {
+      signal.removeEventListener('abort', onAbort);
       if (error === null || error === undefined) resolve();
       else
         reject(

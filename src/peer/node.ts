@@ -5,15 +5,15 @@ import { randomBytes } from 'node:crypto';
 import { Bitfield } from '../content/bitfield.ts';
 import { toHex, type ContentId } from '../content/digest.ts';
 import { chunkDigestMatches } from '../content/manifest.ts';
-import { VERIFY_JOBS_MAX } from '../limits.ts';
+import { CHUNK_WORKERS_BYTES_MIN } from '../limits.ts';
 import { formatAddress } from '../net/address.ts';
 import { ConnectionSet } from '../net/connection-set.ts';
 import { listen, type Listener } from '../net/listener.ts';
-import { createDigestQueue } from '../storage/digest-chunk.ts';
+import { createChunkWorkers, type SharedBytes } from '../storage/chunk-workers.ts';
 import type { PartialFile } from '../storage/partial-file.ts';
 import { Announcer } from './announcer.ts';
 import type { GetOptions, GetResult, NodeOptions, NodeStatus, PeerNode, ShareOptions, TransferStatus } from './api.ts';
-import { ChunkBuffers } from './chunk-buffers.ts';
+import { createReceiveBuffers, createSendBuffers } from './chunk-buffers.ts';
 import type { ContentSession, SessionEvents } from './content-session.ts';
 import { FinishedFiles } from './finished-files.ts';
 import { NativeFrontend } from './frontends/native.ts';
@@ -39,7 +39,7 @@ class Node implements PeerNode {
   readonly #clock = (): number => performance.now();
   readonly #options: NodeOptions;
   readonly #cwd: string;
-  readonly #digests = createDigestQueue({ jobsMax: VERIFY_JOBS_MAX });
+  readonly #workers = createChunkWorkers();
   readonly #finished = new FinishedFiles();
   readonly #uploader: Uploader;
   readonly #connections: ConnectionSet;
@@ -59,15 +59,14 @@ class Node implements PeerNode {
     const upBytesPerSecond = options.limitUp ?? Number.POSITIVE_INFINITY;
     const downBytesPerSecond = options.limitDown ?? Number.POSITIVE_INFINITY;
     const peerId = randomBytes(16);
-    const buffers = new ChunkBuffers();
     this.#options = options;
     this.#cwd = cwd;
     this.peerId = toHex(peerId);
-    this.#uploader = new Uploader(buffers, upBytesPerSecond, this.#clock);
+    this.#uploader = new Uploader(createSendBuffers(), upBytesPerSecond, this.#clock);
     this.#connections = new ConnectionSet({ clock: this.#clock });
     this.#sessions = new Sessions({
       ownKey: this.peerId,
-      buffers,
+      buffers: createReceiveBuffers((buffer) => this.#workers.forget(buffer.buffer)),
       uploader: this.#uploader,
       clock: this.#clock,
       upBytesPerSecond,
@@ -96,6 +95,7 @@ class Node implements PeerNode {
       addresses: () => ownAddresses(options.listen.host, this.#listener?.address.port ?? 0, options.advertise),
       random: Math.random,
       onNews: (news) => this.#onNews(news),
+      onPublishProblem: (name, problem) => this.#shared?.refused(name, problem),
     });
   }
 
@@ -157,7 +157,7 @@ class Node implements PeerNode {
     await this.#connections.close();
     await this.#listener?.close();
     this.#uploader.close();
-    await Promise.allSettled([left, this.#shared?.close(), this.#finished.close()]);
+    await Promise.allSettled([left, this.#shared?.close(), this.#finished.close(), this.#workers.close()]);
     this.#tracker.close();
   }
 
@@ -220,6 +220,8 @@ class Node implements PeerNode {
       peerId: this.peerId,
       tracker: this.#tracker,
       clock: this.#clock,
+      // the session writes what it received, and that lies in shared memory
+      writeChunk: (descriptor, bytes, position) => this.#workers.write(descriptor, bytes as SharedBytes, position),
       fetchManifest: (address, contentId, signal) => this.#native.fetchManifest(address, contentId, signal),
       openDownload: (wanted, partial, options, events) => this.#openDownload(wanted, partial, options, events),
       finished: (wanted, session, path) => this.#onFinished(wanted, session, path),
@@ -237,6 +239,7 @@ class Node implements PeerNode {
     events: Omit<SessionEvents, 'dial'>,
   ): ContentSession {
     const { manifest, layout, name } = wanted;
+    if (layout.size >= CHUNK_WORKERS_BYTES_MIN) this.#workers.start();
     const session = this.#sessions.open({
       name,
       manifest,
@@ -250,7 +253,7 @@ class Node implements PeerNode {
       verify:
         manifest === undefined
           ? () => Promise.resolve(true)
-          : async (chunkIndex, bytes) => chunkDigestMatches(manifest, chunkIndex, await this.#digests.digest(bytes)),
+          : async (chunkIndex, bytes) => chunkDigestMatches(manifest, chunkIndex, await this.#workers.digest(bytes)),
       order: options.sequential === true || options.output === '-' ? 'in-order' : 'rarest',
       single: options.single ?? false,
       events,

@@ -10,6 +10,7 @@ import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import { SESSION_IDLE_MS } from '../limits.ts';
 import { parseAddress } from '../net/address.ts';
+import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { Candidate } from '../swarm/facts.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { ContentSession, type ChunkStore, type SessionEvents } from './content-session.ts';
@@ -34,7 +35,7 @@ export interface SessionPlan {
   readonly layout: ChunkLayout;
   readonly have: Bitfield;
   readonly store: ChunkStore;
-  readonly verify: (chunkIndex: number, bytes: Uint8Array) => Promise<boolean>;
+  readonly verify: (chunkIndex: number, bytes: SharedBytes) => Promise<boolean>;
   readonly order: 'rarest' | 'in-order';
   readonly single: boolean;
   readonly events: Omit<SessionEvents, 'dial'>;
@@ -43,7 +44,7 @@ export interface SessionPlan {
 export interface SessionsOptions {
   /** Our peer id, 32 hex digits. */
   readonly ownKey: string;
-  readonly buffers: ChunkBuffers;
+  readonly buffers: ChunkBuffers<SharedBytes>;
   readonly uploader: Uploader;
   readonly clock: () => number;
   readonly upBytesPerSecond: number;

@@ -35,6 +35,8 @@ export class SharedLibrary {
   /** Names by content: one content may be shared under several. */
   readonly #names = new Map<ContentId, Set<string>>();
   readonly #watchers = new Set<ShareOptions>();
+  /** Names that the tracker does not take. */
+  readonly #refused = new Set<string>();
   /** Added, and not yet known to be at the tracker. */
   #unannounced: LibraryFile[] = [];
   #announcing: Promise<void> | undefined;
@@ -103,6 +105,13 @@ export class SharedLibrary {
     await this.#library.reportMismatch(contentId, chunkIndex);
   }
 
+  /** The tracker does not take this name: those who share hear why. */
+  refused(name: string, problem: string): void {
+    this.#refused.add(name);
+    const path = this.#library.byName(name)?.path ?? name;
+    for (const { onProblem } of this.#watchers) onProblem?.(path, `the tracker refuses it: ${problem}`);
+  }
+
   async close(): Promise<void> {
     this.#watchers.clear();
     await this.#library.close();
@@ -160,7 +169,10 @@ export class SharedLibrary {
         continue;
       }
       this.#unannounced = this.#unannounced.filter((file) => !files.has(file));
-      for (const file of files) for (const { onShared } of this.#watchers) onShared?.(file);
+      for (const file of files) {
+        if (this.#refused.delete(file.name)) continue;
+        for (const { onShared } of this.#watchers) onShared?.(file);
+      }
     }
   }
 }

@@ -155,8 +155,8 @@ export class Uploader {
       buffer.subarray(offset, offset + byteCount),
       () => {
         active.unflushed--;
-        if (active.state === 'over' && active.unflushed === 0) this.#buffers.give(buffer);
         if (!active.settled) send.sent(byteCount, last);
+        this.#settle(active);
       },
     );
   }

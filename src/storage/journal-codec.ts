@@ -140,7 +140,7 @@ export function replayJournal(
   const view = viewOf(bytes);
   const seed = crcSeed(headerCrc(bytes));
   let durable = new Bitfield(chunkCount);
-  const suspect = new Bitfield(chunkCount);
+  let suspect = new Bitfield(chunkCount);
   /** Chunk to the sequence number of its DONE, in that order. */
   const recent = new Map<number, number>();
   let lastBootId = bytes.slice(64, 64 + BOOT_ID_BYTES);
@@ -193,6 +193,7 @@ export function replayJournal(
       const snapshot = readBitmap(payload, chunkCount);
       if (snapshot === undefined) break;
       durable = snapshot;
+      suspect = new Bitfield(chunkCount);
       recent.clear();
     } else if (type !== TYPE.clean) {
       break;

@@ -1,4 +1,4 @@
-/** Who may not take part for a while, and for how long. Every ban expires (dataplane rule: one mismatch may be bad memory). */
+/** Who may not take part for a while, and for how long. Every ban expires: one wrong chunk may come from bad memory. */
 
 export type Offence = 'integrity' | 'protocol';
 

@@ -1,5 +1,6 @@
 /** What we know of one connected peer: its chunks, what we have asked of it, and what we have granted it. Data without rules. */
 import type { Bitfield } from '../content/bitfield.ts';
+import { GRANTS_PER_LINK_MAX } from '../limits.ts';
 import { DecayingSum, Ewma } from './estimators.ts';
 import type { LinkId } from './facts.ts';
 
@@ -73,6 +74,8 @@ export class Neighbour {
   neededCount = 0;
   readonly grants = new Map<number, Grant>();
   readonly lapsedGrants = new Set<number>();
+  /** Chunks it may have granted, queued and under way at a time; shrinks when it declines, grows when it takes. */
+  grantWindow = GRANTS_PER_LINK_MAX;
   nextGrantId = 0;
   readonly sends = new Map<number, Send>();
   /** Chunks sent to it of late. */

@@ -328,7 +328,7 @@ export class Swarm {
         this.#upload.interest(neighbour, message.interested);
         return;
       case 'decline':
-        this.#upload.decline(neighbour, message.grantId);
+        this.#upload.decline(neighbour, message.grantId, message.reason);
         return;
       case 'request':
         this.#upload.request(neighbour, message, this.#nowMs);

@@ -8,7 +8,7 @@
 import { ACTIVE_SENDS_MAX, GRANTS_PER_LINK_MAX } from '../limits.ts';
 import type { SwarmContext } from './context.ts';
 import { clamp, median, RateMeter } from './estimators.ts';
-import type { SwarmMessage } from './facts.ts';
+import type { DeclineReason, SwarmMessage } from './facts.ts';
 import type { Grant, Neighbour, Send } from './neighbour.ts';
 import { SeedOrder } from './seed-order.ts';
 
@@ -17,6 +17,8 @@ const FIRST_RATE_BYTES_PER_SECOND = 12_500_000;
 const FIRST_RTT_MS = 20;
 /** Ten segments: what TCP sends before it has heard anything (RFC 6928). */
 const INITIAL_WINDOW_BYTES = 14_600;
+/** One chunk being sent and one behind it: what every receiver takes. */
+const GRANT_WINDOW_MIN = 2;
 const GRANT_LIFE_MS = 2_000;
 /** Answers to lapsed grants are forgiven for the last so many of a link. */
 const LAPSED_REMEMBERED = 256;
@@ -139,7 +141,10 @@ export class Upload {
     neighbour.armed = interested;
   }
 
-  decline(neighbour: Neighbour, grantId: number): void {
+  /** A receiver that is busy gets fewer credits at a time, or every wake-up would end in a volley of refusals. */
+  decline(neighbour: Neighbour, grantId: number, reason: DeclineReason): void {
+    // one refusal of a volley is enough to be understood
+    if (reason === 'busy' && neighbour.armed) neighbour.grantWindow = Math.max(GRANT_WINDOW_MIN, Math.floor(neighbour.grantWindow / 2));
     neighbour.armed = false;
     const grant = neighbour.grants.get(grantId);
     if (grant !== undefined) this.#endGrant(neighbour, grant);
@@ -173,6 +178,7 @@ export class Upload {
       return;
     }
     this.#endGrant(neighbour, grant);
+    neighbour.grantWindow = Math.min(GRANTS_PER_LINK_MAX, neighbour.grantWindow + 1);
     if (!this.#context.have.has(chunkIndex)) {
       this.#context.send(neighbour, { type: 'reject', requestId, reason: 'no-chunk', retryMs: 0 });
       return;
@@ -296,7 +302,7 @@ export class Upload {
       if (
         !neighbour.mapped ||
         !neighbour.armed ||
-        neighbour.outstanding >= cap ||
+        neighbour.outstanding >= Math.min(cap, neighbour.grantWindow) ||
         neighbour.neededCount <= neighbour.outstanding
       )
         continue;
@@ -340,7 +346,7 @@ export class Upload {
     return this.#seedOrder.suggest(SUGGESTIONS, (chunk) => !neighbour.theirs.has(chunk) && !underWay.has(chunk));
   }
 
-  /** Slots and pipeline for the moment (dataplane rule S, P): chunk time at our rate, round trip, and TCP's slow start after idle. */
+  /** Slots and pipeline for the moment: chunk time at our rate, round trip, and TCP's slow start after idle. */
   #shape(nowMs: number): { slots: number; pipeline: number; chunkMs: number; roundTripMs: number } {
     const { chunkSize } = this.#context.layout;
     const rate = Number.isFinite(this.#limitBytesPerSecond)

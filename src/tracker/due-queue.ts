@@ -55,6 +55,11 @@ export class DueQueue<T> {
     return this.#head;
   }
 
+  /** Whether anything is due at `nowMs`. */
+  isDue(nowMs: number): boolean {
+    return this.#head !== undefined && this.#head.dueMs <= nowMs;
+  }
+
   /** Takes out the oldest item that is due at `nowMs`; undefined when none is. */
   takeDue(nowMs: number): T | undefined {
     const head = this.#head;

@@ -11,7 +11,7 @@ import { newsOf, type SwarmNews } from './membership.ts';
 import { noSuchName } from './plain-calls.ts';
 import type { Address, Dialect, EntryRecord, Holding, PeerRecord } from './records.ts';
 import { chooseSources } from './source-choice.ts';
-import { viewEntry, type Caller, type EntryView, type TrackerState } from './state.ts';
+import { onlineMembers, viewEntry, type Caller, type EntryView, type TrackerState } from './state.ts';
 
 export interface LocateQuery {
   /** `name`, `name@hex`, or a contentId. */
@@ -47,7 +47,8 @@ export async function locate(state: TrackerState, query: LocateQuery, caller: Ca
   const { content } = entry;
   const asking = state.roster.online(query.peerId);
   const limit = query.limit === 0 ? limits.LOCATE_SOURCES_MAX : Math.min(query.limit, limits.LOCATE_SOURCES_MAX);
-  const chosen = content.swarm === undefined ? [] : chooseSources(content.swarm, { limit, asking });
+  const members = onlineMembers(state, content);
+  const chosen = members === undefined ? [] : chooseSources(members, { limit, asking });
   const own = asking?.holdings.get(content);
   const located = {
     entry: viewEntry(entry),
@@ -59,29 +60,38 @@ export async function locate(state: TrackerState, query: LocateQuery, caller: Ca
   return { ...located, manifest: wanted ? await state.shelf.get(content.contentId) : undefined };
 }
 
-/** The sources a plain client can use: peers that have the whole file, each address once. */
-export function wholeSources(
-  state: TrackerState,
-  what: string,
-  caller: Caller,
-): { entry: EntryView; sources: readonly SourceView[] } {
+export interface FileSources {
+  readonly entry: EntryView;
+  /** Peers that have the whole file, each address once: what a plain client can use. */
+  readonly sources: readonly SourceView[];
+  /** Some of the peers that have a part of it, for people. */
+  readonly partial: readonly SourceView[];
+}
+
+export function fileSources(state: TrackerState, what: string, caller: Caller): FileSources {
   const entry = findEntry(state, what);
-  const swarm = entry.content.swarm;
-  const chosen: Holding[] = [];
-  if (swarm !== undefined) {
-    const turn = swarm.nextTurn() * limits.LOCATE_SOURCES_MAX;
-    const count = Math.min(swarm.complete.length, limits.LOCATE_SOURCES_MAX);
-    const start = swarm.complete.length > limits.LOCATE_SOURCES_MAX ? turn : 0;
-    for (let step = 0; step < count; step++)
-      chosen.push(swarm.complete[(start + step) % swarm.complete.length] as Holding);
-  }
+  const members = onlineMembers(state, entry.content);
+  if (members === undefined) return { entry: viewEntry(entry), sources: [], partial: [] };
+  const turn = members.nextTurn();
   const byAddress = new Map<string, SourceView>();
-  for (const holding of chosen) {
+  for (const holding of inTurn(members.complete, turn)) {
     const source = viewSource(holding, caller);
     const address = source.addresses[0];
     if (address !== undefined && !byAddress.has(formatAddress(address))) byAddress.set(formatAddress(address), source);
   }
-  return { entry: viewEntry(entry), sources: [...byAddress.values()] };
+  const partial = inTurn(members.partial, turn).filter(({ chunks }) => (chunks?.count ?? 0) > 0);
+  return {
+    entry: viewEntry(entry),
+    sources: [...byAddress.values()],
+    partial: partial.map((holding) => viewSource(holding, caller)),
+  };
+}
+
+/** All when they are few; else a window that moves on with the turn. */
+function inTurn(list: readonly Holding[], turn: number): readonly Holding[] {
+  const count = limits.LOCATE_SOURCES_MAX;
+  if (list.length <= count) return list;
+  return Array.from({ length: count }, (_, step) => list[(turn * count + step) % list.length] as Holding);
 }
 
 /** Every version of a name, newest first; of `name@hex`, all of `name`. */
@@ -124,7 +134,7 @@ export async function chunkRows(
     page.from + Math.min(page.limit || limits.CHUNK_ROWS_MAX, limits.CHUNK_ROWS_MAX),
   );
   // a bounded sample of the swarm answers "which"; "how many" is exact
-  const { complete = [], partial = [] } = content.swarm ?? {};
+  const { complete = [], partial = [] } = onlineMembers(state, content) ?? {};
   const sample = [
     ...partial.slice(0, limits.LOCATE_SOURCES_MAX),
     ...complete.slice(0, limits.CHUNK_SOURCES_NAMED_MAX),
@@ -173,10 +183,10 @@ export function peers(
   caller: Caller,
 ): { readonly peers: readonly PeerView[]; readonly nextAfter: string } {
   const found = state.roster.page(pageRows(page.limit), page.after);
-  return { peers: found.peers.map((peer) => viewPeer(peer, caller)), nextAfter: found.nextAfter };
+  return { peers: found.peers.map((peer) => viewPeer(state, peer, caller)), nextAfter: found.nextAfter };
 }
 
-function viewPeer(peer: PeerRecord, caller: Caller): PeerView {
+function viewPeer(state: TrackerState, peer: PeerRecord, caller: Caller): PeerView {
   const { peerId, dialects, agent, lastSeenMs } = peer;
   let completeContents = 0;
   const names: string[] = [];
@@ -193,7 +203,7 @@ function viewPeer(peer: PeerRecord, caller: Caller): PeerView {
     names,
     completeContents,
     addresses: addressesFor(peer.addresses, caller.observedHost),
-    online: peer.lease !== undefined,
+    online: state.roster.isOnline(peer),
     partialContents: peer.holdings.size - completeContents,
   };
 }

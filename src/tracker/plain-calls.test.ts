@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as limits from '../limits.ts';
-import { caller, createBench, manifestOf, type Bench } from './test-fixtures.ts';
+import { caller, createBench, manifestOf, peerIdOf, type Bench } from './test-fixtures.ts';
 
 const big = manifestOf('big');
 const one = { host: '192.168.1.10', port: 7001 };
@@ -9,7 +9,7 @@ const pdf = { name: 'KTMT.pdf', size: 102_400, sha256: 'abcd1234...' };
 const pptx = { name: 'OS.pptx', size: 204_800, sha256: 'efgh5678...' };
 
 function holders(bench: Bench, name: string): readonly string[] {
-  return bench.registry.wholeSources(name, caller).sources.map(({ addresses }) => addresses[0]?.host ?? '');
+  return bench.registry.fileSources(name, caller).sources.map(({ addresses }) => addresses[0]?.host ?? '');
 }
 
 test('an announcement is all that the peer shares: another one replaces it', async () => {
@@ -54,13 +54,70 @@ test('heartbeats keep a plain peer, silence and leave end it', async () => {
   const bench = await createBench();
   await bench.registry.announcePlain(one, [pdf], caller);
   await bench.registry.announcePlain(two, [pdf], caller);
-  bench.clock.nowMs += 20_000;
+  bench.clock.nowMs += limits.PLAIN_LEASE_MS - 1;
+  expect(holders(bench, pdf.name)).toEqual([one.host, two.host]);
   bench.registry.heartbeatPlain(one, caller);
-  bench.clock.nowMs += 20_000;
+  bench.clock.nowMs += limits.PLAIN_LEASE_MS - 1;
   expect(holders(bench, pdf.name)).toEqual([one.host]);
   expect(() => bench.registry.heartbeatPlain(two, caller)).toThrow(/announce first/u);
   bench.registry.leavePlain(one, caller);
   expect(holders(bench, pdf.name)).toEqual([]);
+});
+
+test('plain and native leases run out each at their own time, whichever began first', async () => {
+  const bench = await createBench();
+  await bench.registry.announcePlain(one, [pdf], caller);
+  await bench.publish(bench.join(1), 'big.bin', big);
+  await bench.registry.announcePlain(two, [pdf], caller);
+  bench.clock.nowMs += limits.LEASE_MS;
+  expect(await bench.located('big.bin')).toEqual([]);
+  expect(holders(bench, pdf.name)).toEqual([one.host, two.host]);
+  bench.clock.nowMs += limits.PLAIN_LEASE_MS - limits.LEASE_MS;
+  expect(holders(bench, pdf.name)).toEqual([]);
+});
+
+describe('plain calls that name the address of a native peer', () => {
+  const native = { host: '10.0.0.1', port: 9001 };
+
+  test('are let pass and change nothing', async () => {
+    const bench = await createBench();
+    await bench.publish(bench.join(1), 'big.bin', big);
+    await bench.registry.announcePlain(one, [pdf], caller);
+    bench.clock.nowMs += limits.LEASE_MS - 1;
+    bench.registry.completePlain(native, pdf.name, caller);
+    bench.registry.heartbeatPlain(native, caller);
+    bench.registry.leavePlain(native, caller);
+    expect(holders(bench, pdf.name)).toEqual([one.host]);
+    expect(await bench.located('big.bin')).toEqual([1]);
+    bench.clock.nowMs += 1;
+    expect(await bench.located('big.bin')).toEqual([]);
+  });
+
+  test('are refused for an unknown name, and when nobody is there any more', async () => {
+    const bench = await createBench();
+    bench.join(1);
+    const unknown = expect.objectContaining({ code: 'unknown-peer' });
+    expect(() => bench.registry.completePlain(native, 'x', caller)).toThrow(/no entry/u);
+    const elsewhere = { peerId: peerIdOf(1), addresses: [one], dialects: [], agent: '', holdings: [] };
+    bench.registry.register(elsewhere, caller);
+    expect(() => bench.registry.heartbeatPlain(native, caller)).toThrow(unknown);
+    bench.registry.heartbeatPlain(one, caller);
+    bench.join(2);
+    bench.registry.register({ ...elsewhere, addresses: [{ host: '10.0.0.1', port: 9002 }] }, caller);
+    bench.registry.leave(peerIdOf(1));
+    bench.registry.heartbeatPlain({ host: '10.0.0.1', port: 9002 }, caller); // the other one is still there
+    bench.clock.nowMs += limits.LEASE_MS;
+    expect(() => bench.registry.heartbeatPlain({ host: '10.0.0.1', port: 9002 }, caller)).toThrow(unknown);
+  });
+
+  test('mean the plain peer where both are at one address', async () => {
+    const bench = await createBench();
+    bench.join(1);
+    await bench.registry.announcePlain(native, [pdf], caller);
+    bench.registry.leavePlain(native, caller);
+    expect(holders(bench, pdf.name)).toEqual([]);
+    bench.registry.leavePlain(native, caller);
+  });
 });
 
 test('a plain peer becomes a range source of the same bytes under the same name, whichever comes first', async () => {

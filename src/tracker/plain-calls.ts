@@ -64,23 +64,28 @@ export async function announce(
   await state.writes.flush();
 }
 
-/** The peer at this address now has the newest entry of this name, too. */
+/** The peer at this address now has the newest entry of this name, too. Of a native peer it changes nothing: it says itself what it has. */
 export function complete(state: TrackerState, address: Address, name: string, caller: Caller, nowMs: number): void {
   const peer = plainPeer(state, address, caller);
   const entry = state.catalogue.find(name);
   if (entry === undefined) throw noSuchName(name);
+  if (peer === 'native') return;
   state.roster.renew(peer, nowMs);
   const known = peer.holdings.has(entry.content);
   const holding = state.holdings.put(peer, entry.content, null, entry.name);
   if (!known) state.holdings.announceComplete(holding);
 }
 
+/** Of a native peer it changes nothing: only whoever knows its id can end its lease. */
 export function leavePlain(state: TrackerState, address: Address, caller: Caller, nowMs: number): void {
-  state.roster.leave(plainPeer(state, address, caller), nowMs);
+  const peer = plainPeer(state, address, caller);
+  if (peer !== 'native') state.roster.leave(peer, nowMs);
 }
 
+/** Of a native peer it changes nothing: it renews its lease itself. */
 export function heartbeat(state: TrackerState, address: Address, caller: Caller, nowMs: number): void {
-  state.roster.renew(plainPeer(state, address, caller), nowMs);
+  const peer = plainPeer(state, address, caller);
+  if (peer !== 'native') state.roster.renew(peer, nowMs);
 }
 
 export function noSuchName(name: string): ShoalError {
@@ -89,10 +94,12 @@ export function noSuchName(name: string): ShoalError {
   });
 }
 
-function plainPeer(state: TrackerState, address: Address, caller: Caller): PeerRecord {
+/** The peer that was announced at this address; 'native' when one that registered there is meant. Throws `unknown-peer` for neither. */
+function plainPeer(state: TrackerState, address: Address, caller: Caller): PeerRecord | 'native' {
   const parsed = parseAddress(address, caller.observedHost);
   const peer = state.roster.online(plainKey(parsed));
   if (peer !== undefined) return peer;
+  if (state.roster.hasNativeAt(formatAddress(parsed))) return 'native';
   throw new ShoalError('unknown-peer', `this tracker does not know a peer at ${formatAddress(parsed)}: announce first`);
 }
 

@@ -5,7 +5,7 @@ import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import type { ContentRecord, EntryRecord, PeerRecord } from './records.ts';
-import { addEntry, afterRemoval, viewEntry, type EntryView, type TrackerState } from './state.ts';
+import { addEntry, afterRemoval, onlineMembers, viewEntry, type EntryView, type TrackerState } from './state.ts';
 
 export interface PublishItem {
   readonly name: string;
@@ -147,7 +147,7 @@ export async function unpublish(
     const one = history.length > 0 ? undefined : state.catalogue.find(name);
     for (const entry of one === undefined ? history : [one]) {
       const { content } = entry;
-      if (!peer.holdings.has(content) || (content.swarm?.memberCount ?? 0) > 1) continue;
+      if (!peer.holdings.has(content) || heldByOthers(state, content)) continue;
       state.catalogue.removeEntry(entry);
       afterRemoval(state, entry, 'unpublished', nowMs);
       removed++;
@@ -155,6 +155,12 @@ export async function unpublish(
   }
   await state.writes.flush();
   return removed;
+}
+
+/** Whether anybody online takes part besides the one peer that is known to. */
+function heldByOthers(state: TrackerState, content: ContentRecord): boolean {
+  const members = onlineMembers(state, content);
+  return members !== undefined && members.complete.length + members.partial.length > 1;
 }
 
 /** Throws `limit` when the catalogue is full. */

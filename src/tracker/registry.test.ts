@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as limits from '../limits.ts';
 import type { TrackerEvent } from './event-log.ts';
 import { createMemoryStore } from './store/memory.ts';
@@ -68,6 +68,71 @@ test('a renewed lease lasts from the renewal', async () => {
   bench.clock.nowMs += 20_000;
   expect(bench.registry.renew(lost, []).known).toBe(false);
   expect(bench.registry.renew(kept, []).known).toBe(true);
+});
+
+describe('when very many leases run out at once', () => {
+  const crowd = limits.EXPIRIES_PER_TURN_MAX + 2 * limits.EXPIRIES_PER_CALL_MAX;
+  const keptPeer = crowd + 1;
+
+  async function createOverdueBench(): Promise<Bench> {
+    const bench = await createBench();
+    await bench.publish(bench.join(0), 'big.bin', big);
+    for (let number = 1; number <= crowd; number++)
+      bench.join(number, claimOf(big, number % 2 === 0 ? undefined : [0]));
+    bench.clock.nowMs += limits.LEASE_MS - 1;
+    bench.join(keptPeer, claimOf(big, [1]));
+    bench.clock.nowMs += 1;
+    return bench;
+  }
+
+  test('a call ends few of them, and none that is overdue is named or counted as online', async () => {
+    const bench = await createOverdueBench();
+    expect(await bench.located('big.bin')).toEqual([keptPeer]);
+    expect(bench.registry.figures().peersOnline).toBe(crowd + 2 - limits.EXPIRIES_PER_CALL_MAX);
+    const { sources, partial } = bench.registry.fileSources('big.bin', caller);
+    expect([sources, partial.map(({ peerId }) => peerId)]).toEqual([[], [peerIdOf(keptPeer)]]);
+    const { chunks } = await bench.registry.chunkRows('big.bin', { from: 0, limit: 2 }, caller);
+    expect(chunks.map(({ sources }) => sources)).toEqual([[], ['10.0.0.1:' + (9000 + keptPeer)]]);
+    const { peers } = bench.registry.peers({ limit: limits.PAGE_ROWS_MAX, after: '' }, caller);
+    expect(peers.filter(({ online }) => online).map(({ peerId }) => peerId)).toEqual([peerIdOf(keptPeer)]);
+  });
+
+  test('an overdue peer is unknown until it registers again', async () => {
+    const bench = await createOverdueBench();
+    expect(bench.registry.renew(peerIdOf(crowd), [changeOf(big)]).known).toBe(false);
+    const events = await eventsOf(bench, bench.registry.events.lastId, () => void bench.join(crowd - 1, claimOf(big)));
+    expect(events.map(({ type, data }) => [type, data['peer']])).toContainEqual(['peer-left', peerIdOf(crowd - 1)]);
+    expect(events.at(-1)).toMatchObject({ type: 'peer-joined', data: { peer: peerIdOf(crowd - 1) } });
+    expect(new Set(await bench.located('big.bin'))).toEqual(new Set([crowd - 1, keptPeer]));
+  });
+
+  test('an entry that only overdue peers have besides its publisher can be unpublished', async () => {
+    const bench = await createOverdueBench();
+    bench.registry.renew(peerIdOf(keptPeer), [changeOf(big, { complete: true })]);
+    expect(await bench.registry.unpublish(peerIdOf(keptPeer), ['big.bin'])).toBe(1);
+  });
+
+  test('sweeps end the rest in bounded turns', async () => {
+    const bench = await createOverdueBench();
+    expect(await bench.registry.sweep()).toBe(true);
+    expect(bench.registry.figures().peersOnline).toBe(crowd + 2 - limits.EXPIRIES_PER_TURN_MAX);
+    expect(await bench.registry.sweep()).toBe(false);
+    expect(bench.registry.figures()).toMatchObject({ peersOnline: 1, holdings: 1 });
+    expect(await bench.located('big.bin')).toEqual([keptPeer]);
+  });
+
+  test('contents nobody has served for long are forgotten in bounded turns', async () => {
+    const bench = await createBench();
+    const peer = bench.join(1);
+    for (let at = 0; at <= limits.FORGOTTEN_PER_TURN_MAX; at++)
+      await bench.publish(peer, `n${at}`, manifestOf(`m${at}`, 1));
+    bench.registry.leave(peer);
+    bench.clock.nowMs += limits.ENTRY_RETENTION_MS;
+    expect(await bench.registry.sweep()).toBe(true);
+    expect(bench.registry.figures().entries).toBe(1);
+    expect(await bench.registry.sweep()).toBe(false);
+    expect(bench.registry.figures().entries).toBe(0);
+  });
 });
 
 test('leaving is immediate, and leaving twice does no harm', async () => {
@@ -195,7 +260,7 @@ test('an entry without an online source is left out of the list but found by nam
   bench.registry.leave(peer);
   expect(bench.registry.list(all).entries).toEqual([]);
   expect(bench.registry.list({ ...all, includeOffline: true }).entries).toHaveLength(1);
-  expect(bench.registry.wholeSources('big.bin', caller)).toMatchObject({ entry: { seeders: 0 }, sources: [] });
+  expect(bench.registry.fileSources('big.bin', caller)).toMatchObject({ entry: { seeders: 0 }, sources: [] });
 });
 
 test('an entry nobody serves is forgotten after the retention time, with its manifest', async () => {

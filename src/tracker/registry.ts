@@ -30,6 +30,7 @@ export interface RegistryOptions {
   readonly sha256: Sha256Function;
   /** Smaller limits for tests; the defaults are those of limits.ts. */
   readonly leaseMs?: number;
+  readonly plainLeaseMs?: number;
   readonly peersMax?: number;
   readonly offlinePeersMax?: number;
   readonly entriesMax?: number;
@@ -67,6 +68,7 @@ export async function createRegistry(options: RegistryOptions) {
       events.append('peer-left', { ...membership.describePeer(peer), reason });
     },
     leaseMs: options.leaseMs,
+    plainLeaseMs: options.plainLeaseMs,
     peersMax: options.peersMax,
     offlineKeptMax: options.offlinePeersMax,
   });
@@ -83,11 +85,22 @@ export async function createRegistry(options: RegistryOptions) {
     peer: (peer) => roster.restore(peer),
   });
 
-  /** Lets go of what has run out, and says what time it is. */
-  const settle = (): number => {
+  /** Lets go of what has run out, or of a part of it when that is very much, and says what time it is. */
+  const settle = (expiriesMax = limits.EXPIRIES_PER_CALL_MAX): number => {
     const nowMs = now();
-    roster.expire(nowMs);
+    roster.expire(nowMs, expiriesMax);
     return nowMs;
+  };
+  /** Removes contents that nobody has served for the retention time. Gives back how many. */
+  const forgetSome = (nowMs: number): number => {
+    for (let count = 0; count < limits.FORGOTTEN_PER_TURN_MAX; count++) {
+      const content = catalogue.takeForgotten(nowMs);
+      if (content === undefined) return count;
+      const entries = content.entries.slice();
+      catalogue.removeContent(content);
+      for (const entry of entries) afterRemoval(state, entry, 'forgotten', nowMs);
+    }
+    return limits.FORGOTTEN_PER_TURN_MAX;
   };
   const knownPeer = (peerId: string): void => void publishing.onlinePeer(state, peerId);
 
@@ -149,9 +162,9 @@ export async function createRegistry(options: RegistryOptions) {
       settle();
       return lookups.locate(state, query, caller);
     },
-    wholeSources(what: string, caller: Caller) {
+    fileSources(what: string, caller: Caller) {
       settle();
-      return lookups.wholeSources(state, what, caller);
+      return lookups.fileSources(state, what, caller);
     },
     versions: (what: string) => lookups.versions(state, what),
     /** Whether anything goes by this name; an ambiguous one counts. */
@@ -190,20 +203,16 @@ export async function createRegistry(options: RegistryOptions) {
     /** Why the tracker should not get calls at the moment; undefined when it should. */
     problem: (): unknown => writes.problem,
 
-    /** Ends leases, retention times and uploads that have run out, and writes what waits. Call it now and then; rejects when the store refuses. */
-    async sweep(): Promise<void> {
-      const nowMs = settle();
+    /**
+     * Ends leases, retention times and uploads that have run out, a bounded number at a time, and writes what waits. Says whether
+     * there is more to end: call it again soon, else now and then. Rejects when the store refuses.
+     */
+    async sweep(): Promise<boolean> {
+      const nowMs = settle(limits.EXPIRIES_PER_TURN_MAX);
       shelf.expire(nowMs);
-      for (
-        let content = catalogue.takeForgotten(nowMs);
-        content !== undefined;
-        content = catalogue.takeForgotten(nowMs)
-      ) {
-        const entries = content.entries.slice();
-        catalogue.removeContent(content);
-        for (const entry of entries) afterRemoval(state, entry, 'forgotten', nowMs);
-      }
+      const forgotten = forgetSome(nowMs);
       await writes.flush();
+      return roster.hasOverdue || forgotten === limits.FORGOTTEN_PER_TURN_MAX;
     },
     /** Notes when everybody was seen last and writes what waits. The store stays open. */
     async close(): Promise<void> {

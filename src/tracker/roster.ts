@@ -2,9 +2,13 @@
  * Who is here: peers with their leases, and those that have gone but are still listed. A lease that is not renewed runs out; that is
  * found when the next call comes or the tracker's sweep does, not by a timer for each peer. What a peer had goes with its lease,
  * through `onGone`.
+ *
+ * When very many leases run out at once they are ended in parts. Until its turn comes such a peer is *overdue*: it still has its place
+ * and its holdings, but is not online any more, so nobody may be sent to it.
  */
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
+import { formatAddress } from './addresses.ts';
 import { DueQueue } from './due-queue.ts';
 import type { Address, Dialect, PeerRecord } from './records.ts';
 import type { StoreChange, StoredPeer } from './store/store.ts';
@@ -25,6 +29,7 @@ export interface RosterOptions {
   /** Called while the peer still has its holdings; the callee ends them. */
   readonly onGone: (peer: PeerRecord, reason: GoneReason, nowMs: number) => void;
   readonly leaseMs?: number | undefined;
+  readonly plainLeaseMs?: number | undefined;
   readonly peersMax?: number | undefined;
   readonly offlineKeptMax?: number | undefined;
 }
@@ -37,50 +42,75 @@ export interface PeerPage {
 
 export class Roster {
   readonly leaseMs: number;
+  readonly #plainLeaseMs: number;
   readonly #options: RosterOptions;
   readonly #peersMax: number;
   readonly #offlineKeptMax: number;
   /** In the order of their sequence numbers. */
   readonly #peers = new Map<string, PeerRecord>();
-  readonly #leases = new DueQueue<PeerRecord>();
+  /** One queue for each span, as a queue of its kind needs. */
+  readonly #leases = { native: new DueQueue<PeerRecord>(), plain: new DueQueue<PeerRecord>() } as const;
+  /** Addresses of native peers that are here, each with how many of them claim it. */
+  readonly #nativeAddresses = new Map<string, number>();
   /** Longest gone first. */
   readonly #offline = new Set<PeerRecord>();
   #nextSequence = 1;
+  #nowMs = 0;
 
   constructor(options: RosterOptions) {
     this.#options = options;
     this.leaseMs = options.leaseMs ?? limits.LEASE_MS;
+    this.#plainLeaseMs = options.plainLeaseMs ?? limits.PLAIN_LEASE_MS;
     this.#peersMax = options.peersMax ?? limits.TRACKER_PEERS_MAX;
     this.#offlineKeptMax = options.offlineKeptMax ?? limits.OFFLINE_PEERS_KEPT_MAX;
   }
 
+  /** Overdue peers count until their turn comes. */
   get onlineCount(): number {
-    return this.#leases.size;
+    return this.#leases.native.size + this.#leases.plain.size;
   }
 
   get offlineCount(): number {
     return this.#offline.size;
   }
 
-  /** An online peer; undefined for one that is not known or whose lease has run out. */
+  /** Whether some leases have run out that `expire` has not ended yet. */
+  get hasOverdue(): boolean {
+    const { native, plain } = this.#leases;
+    return native.isDue(this.#nowMs) || plain.isDue(this.#nowMs);
+  }
+
+  isOnline(peer: PeerRecord): boolean {
+    return peer.lease !== undefined && peer.lease.dueMs > this.#nowMs;
+  }
+
+  /** An online peer; undefined for one that is not known. A lease that has run out is ended first, so that the peer may come anew. */
   online(key: string): PeerRecord | undefined {
     const peer = this.#peers.get(key);
-    return peer?.lease === undefined ? undefined : peer;
+    if (peer === undefined || this.isOnline(peer)) return peer;
+    if (peer.lease !== undefined) this.#goOffline(peer, 'lease-expired', this.#nowMs);
+    return undefined;
+  }
+
+  /** Whether a native peer that is here has registered this address, as `formatAddress` writes it. */
+  hasNativeAt(address: string): boolean {
+    return this.#nativeAddresses.has(address);
   }
 
   /** Makes a peer known, or renews what is known of it, and starts its lease. `joined`: it was not online before. */
   enter(description: PeerDescription, nowMs: number): { peer: PeerRecord; joined: boolean } {
-    const known = this.#peers.get(description.key);
-    if (known?.lease === undefined && this.onlineCount >= this.#peersMax)
+    const joined = this.online(description.key) === undefined;
+    if (joined && this.onlineCount >= this.#peersMax)
       throw new ShoalError(
         'limit',
         `this tracker has ${this.onlineCount} peers, which is all it takes: try again later`,
       );
-    const peer = known ?? this.#add(description, nowMs);
+    const peer = this.#peers.get(description.key) ?? this.#add(description, nowMs);
+    if (!joined) this.#countAddresses(peer, -1);
     peer.addresses = description.addresses;
     peer.dialects = description.dialects;
     peer.agent = description.agent;
-    const joined = peer.lease === undefined;
+    this.#countAddresses(peer, 1);
     this.renew(peer, nowMs);
     this.#options.record({ type: 'put-peer', peer: storedPeer(peer) });
     return { peer, joined };
@@ -88,10 +118,12 @@ export class Roster {
 
   /** Starts the lease anew. */
   renew(peer: PeerRecord, nowMs: number): void {
+    const leases = this.#leases[peer.kind];
+    const dueMs = nowMs + (peer.kind === 'plain' ? this.#plainLeaseMs : this.leaseMs);
     peer.lastSeenMs = nowMs;
-    if (peer.lease !== undefined) this.#leases.renew(peer.lease, nowMs + this.leaseMs);
+    if (peer.lease !== undefined) leases.renew(peer.lease, dueMs);
     else {
-      peer.lease = this.#leases.push(peer, nowMs + this.leaseMs);
+      peer.lease = leases.push(peer, dueMs);
       this.#offline.delete(peer);
     }
   }
@@ -102,10 +134,15 @@ export class Roster {
     this.#goOffline(peer, 'left', nowMs);
   }
 
-  /** Ends the leases that have run out. */
-  expire(nowMs: number): void {
-    for (let peer = this.#leases.takeDue(nowMs); peer !== undefined; peer = this.#leases.takeDue(nowMs))
+  /** Says what time it is and ends leases that have run out, up to `countMax`; `hasOverdue` tells whether that was all. */
+  expire(nowMs: number, countMax: number): void {
+    this.#nowMs = nowMs;
+    const { native, plain } = this.#leases;
+    for (let count = 0; count < countMax; count++) {
+      const peer = native.takeDue(nowMs) ?? plain.takeDue(nowMs);
+      if (peer === undefined) return;
       this.#goOffline(peer, 'lease-expired', nowMs);
+    }
   }
 
   page(limit: number, after: string): PeerPage {
@@ -149,9 +186,19 @@ export class Roster {
     return peer;
   }
 
+  #countAddresses(peer: PeerRecord, by: 1 | -1): void {
+    if (peer.kind !== 'native') return;
+    for (const address of peer.addresses.map(formatAddress)) {
+      const count = (this.#nativeAddresses.get(address) ?? 0) + by;
+      if (count > 0) this.#nativeAddresses.set(address, count);
+      else this.#nativeAddresses.delete(address);
+    }
+  }
+
   #goOffline(peer: PeerRecord, reason: GoneReason, nowMs: number): void {
-    if (peer.lease !== undefined) this.#leases.remove(peer.lease);
+    if (peer.lease !== undefined) this.#leases[peer.kind].remove(peer.lease);
     peer.lease = undefined;
+    this.#countAddresses(peer, -1);
     this.#options.onGone(peer, reason, nowMs);
     this.#offline.add(peer);
     this.#options.record({ type: 'put-peer', peer: storedPeer(peer) });

@@ -4,16 +4,14 @@
  */
 import { createContextValues } from '@connectrpc/connect';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
-import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance } from 'fastify';
 import { hash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { ShoalError, systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { createLog, type Logger } from '../log.ts';
-import { VERSION } from '../version.ts';
 import { formatAddress } from './addresses.ts';
+import { docsRoutes } from './frontends/docs.ts';
 import { installMetrics } from './frontends/metrics.ts';
 import { installErrorHandlers, refuseBrokenRequest, sendError } from './frontends/rest-errors.ts';
 import { callerOf, restRoutes } from './frontends/rest.ts';
@@ -103,23 +101,16 @@ export async function createTrackerApp(parts: {
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 4 * limits.NAME_BYTES_MAX },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+    // answers are made by our own typed code: compiling writers for them would only delay the start
+    schemaController: { compilersFactory: { buildSerializer: () => () => JSON.stringify } },
     clientErrorHandler: refuseBrokenRequest,
     frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
   });
   installErrorHandlers(app);
   const metrics = installMetrics(app, registry, now);
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Shoal tracker',
-        version: VERSION,
-        description: 'Who has what. Peers use the RPC shoal.v1.TrackerService on the same port.',
-      },
-    },
-  });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
-  await app.register(restRoutes, { registry, metrics, closing });
+  const rest = { registry, metrics, closing };
+  await app.register(restRoutes, rest);
+  await app.register(docsRoutes, { describe: (docs) => docs.register(restRoutes, rest) });
   await app.register(fastifyConnectPlugin, {
     routes: rpcRoutes({ registry, log }),
     readMaxBytes: limits.CALL_BODY_BYTES_MAX,
@@ -143,18 +134,26 @@ function createClock(): () => number {
 }
 
 function sweepNowAndThen(registry: Registry, log: Logger): () => void {
+  let stopped = false;
   let failing = false;
-  const timer = setInterval(() => {
-    registry.sweep().then(
-      () => (failing = false),
-      (error: unknown) => {
-        if (!failing) log.error({ err: error }, 'the store refuses writes; trying again until it takes them');
-        failing = true;
-      },
-    );
-  }, limits.TRACKER_SWEEP_MS);
-  timer.unref();
-  return () => clearInterval(timer);
+  let timer: NodeJS.Timeout | undefined;
+  const sweep = async (): Promise<void> => {
+    let more = false;
+    try {
+      more = await registry.sweep();
+      failing = false;
+    } catch (error) {
+      if (!failing) log.error({ err: error }, 'the store refuses writes; trying again until it takes them');
+      failing = true;
+    }
+    // what is left comes right after the calls that wait
+    if (!stopped) timer = setTimeout(() => void sweep(), more ? 0 : limits.TRACKER_SWEEP_MS).unref();
+  };
+  timer = setTimeout(() => void sweep(), limits.TRACKER_SWEEP_MS).unref();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
 }
 
 function urlOf({ address, port }: AddressInfo): string {

@@ -3,7 +3,6 @@
  * often, from which those with few links are taken (the power of two choices keeps the graph near-regular). One or two complete
  * peers always come, never only complete ones while there are others, and the rarest chunks are covered.
  */
-import type { ContentSwarm } from './content-swarm.ts';
 import type { Holding, PeerRecord } from './records.ts';
 
 /** Complete peers named when there are enough others. */
@@ -11,18 +10,26 @@ const COMPLETE_WANTED = 2;
 /** Rarest chunks that are looked after when no complete peer covers everything anyway. */
 const RAREST_LOOKED_AFTER = 8;
 
+/** What of a content's swarm is chosen from. */
+export interface SwarmMembers {
+  readonly complete: readonly Holding[];
+  readonly partial: readonly Holding[];
+  nextTurn(): number;
+  rarestChunks(limit: number, from: number): readonly number[];
+}
+
 export interface ChoiceOptions {
   readonly limit: number;
   /** The peer that asks; left out. */
   readonly asking: PeerRecord | undefined;
 }
 
-export function chooseSources(swarm: ContentSwarm, options: ChoiceOptions): readonly Holding[] {
+export function chooseSources(swarm: SwarmMembers, options: ChoiceOptions): readonly Holding[] {
   const { limit, asking } = options;
   const turn = swarm.nextTurn();
   const asksFrom = (list: readonly Holding[]): number =>
     asking !== undefined && list.some((h) => h.peer === asking) ? 1 : 0;
-  if (swarm.memberCount <= limit + 1) {
+  if (swarm.complete.length + swarm.partial.length <= limit + 1) {
     const all = [...swarm.complete, ...swarm.partial].filter((holding) => holding.peer !== asking);
     if (all.length <= limit) return all;
   }
@@ -53,7 +60,7 @@ function pick(list: readonly Holding[], count: number, turn: number, asking: Pee
 }
 
 /** Makes sure that somebody with each of the rarest chunks is among the chosen, in place of those with the most links. */
-function coverRarest(swarm: ContentSwarm, chosen: Holding[], turn: number, asking: PeerRecord | undefined): void {
+function coverRarest(swarm: SwarmMembers, chosen: Holding[], turn: number, asking: PeerRecord | undefined): void {
   const kept = new Set<Holding>();
   for (const chunkIndex of swarm.rarestChunks(RAREST_LOOKED_AFTER, turn)) {
     const has = (holding: Holding): boolean => holding.chunks?.has(chunkIndex) ?? true;

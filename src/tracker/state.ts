@@ -4,8 +4,9 @@ import type { Catalogue } from './catalogue.ts';
 import type { EventLog } from './event-log.ts';
 import type { Holdings } from './holdings.ts';
 import type { ManifestShelf } from './manifest-shelf.ts';
-import type { EntryRecord } from './records.ts';
+import type { ContentRecord, EntryRecord, Holding } from './records.ts';
 import type { Roster } from './roster.ts';
+import type { SwarmMembers } from './source-choice.ts';
 import type { WriteQueue } from './store/write-queue.ts';
 
 export interface TrackerState {
@@ -17,6 +18,18 @@ export interface TrackerState {
   readonly writes: WriteQueue;
   readonly sha256: Sha256Function;
   readonly entriesMax: number;
+}
+
+/** The members of a content's swarm that are online; all of them but in the moments after very many leases ran out at once. */
+export function onlineMembers({ roster }: TrackerState, { swarm }: ContentRecord): SwarmMembers | undefined {
+  if (swarm === undefined || !roster.hasOverdue) return swarm;
+  const online = (list: readonly Holding[]): readonly Holding[] => list.filter(({ peer }) => roster.isOnline(peer));
+  return {
+    complete: online(swarm.complete),
+    partial: online(swarm.partial),
+    nextTurn: () => swarm.nextTurn(),
+    rarestChunks: (limit, from) => swarm.rarestChunks(limit, from),
+  };
 }
 
 /** Who calls, as far as the connection tells. */

@@ -1,124 +1,215 @@
-/** The shapes of the REST calls, for validation and for the API description. Names, hosts and digests are judged by the registry. */
-import { Type } from '@fastify/type-provider-typebox';
+/**
+ * The shapes of the REST calls as JSON Schema, for validation, for the API description, and (by `SchemaTypes`) for the compiler. Names,
+ * hosts and digests are judged by the registry. Plain literals: a schema builder would double the time a tracker takes to start.
+ */
+import type { FastifyTypeProvider } from 'fastify';
+import type { XStatic } from 'typebox/schema';
 import * as limits from '../../limits.ts';
 
-const Size = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Bytes' });
-const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
-const Host = Type.String({ minLength: 1, maxLength: 255, description: 'IP address or host name' });
-const Digits = (description: string) => Type.String({ pattern: '^[0-9]{1,16}$', description });
+/** Lets Fastify derive the types of bodies, queries and answers from the schemas below. */
+export interface SchemaTypes extends FastifyTypeProvider {
+  validator: XStatic<this['schema']>;
+  serializer: XStatic<this['schema']>;
+}
 
-export const Announcement = Type.Object(
-  {
+const Text = { type: 'string' } as const;
+const Count = { type: 'integer' } as const;
+const Time = { type: 'string', format: 'date-time' } as const;
+const Texts = { type: 'array', items: Text } as const;
+const Size = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Bytes' } as const;
+const Port = { type: 'integer', minimum: 1, maximum: 65_535 } as const;
+const Host = { type: 'string', minLength: 1, maxLength: 255, description: 'IP address or host name' } as const;
+const Digits = { type: 'string', pattern: '^[0-9]{1,16}$' } as const;
+
+export const Announcement = {
+  type: 'object',
+  required: ['ip', 'port', 'files'],
+  properties: {
     ip: Host,
     port: Port,
-    files: Type.Array(
-      Type.Object({
-        name: Type.String({ maxLength: limits.NAME_BYTES_MAX }),
-        size: Size,
-        sha256: Type.String({
-          minLength: 1,
-          maxLength: limits.PLAIN_SHA256_CHARS_MAX,
-          description: '64 hex digits; any other text is kept as it is but proves nothing',
-        }),
-      }),
-      { maxItems: limits.ANNOUNCE_FILES_MAX },
-    ),
+    files: {
+      type: 'array',
+      maxItems: limits.ANNOUNCE_FILES_MAX,
+      items: {
+        type: 'object',
+        required: ['name', 'size', 'sha256'],
+        properties: {
+          name: { type: 'string', maxLength: limits.NAME_BYTES_MAX },
+          size: Size,
+          sha256: {
+            type: 'string',
+            minLength: 1,
+            maxLength: limits.PLAIN_SHA256_CHARS_MAX,
+            description: '64 hex digits; any other text is kept as it is but proves nothing',
+          },
+        },
+      },
+    },
   },
-  {
-    examples: [{ ip: '192.168.1.10', port: 7001, files: [{ name: 'KTMT.pdf', size: 102_400, sha256: 'abcd1234...' }] }],
-  },
-);
+  examples: [{ ip: '192.168.1.10', port: 7001, files: [{ name: 'KTMT.pdf', size: 102_400, sha256: 'abcd1234...' }] }],
+} as const;
 
 /** `ip` and `peer_ip` mean the same; one of them is needed. */
-const PeerAddress = { ip: Type.Optional(Host), peer_ip: Type.Optional(Host), port: Port };
-export const PeerBody = Type.Object(PeerAddress, { examples: [{ ip: '192.168.1.10', port: 7001 }] });
-export const Completion = Type.Object(
-  { ...PeerAddress, name: Type.String({ maxLength: limits.NAME_BYTES_MAX + 65 }) },
-  { examples: [{ peer_ip: '192.168.1.20', port: 7002, name: 'KTMT.pdf' }] },
-);
+const PeerAddress = { ip: Host, peer_ip: Host, port: Port } as const;
+export const PeerBody = {
+  type: 'object',
+  required: ['port'],
+  properties: PeerAddress,
+  examples: [{ ip: '192.168.1.10', port: 7001 }],
+} as const;
+export const Completion = {
+  type: 'object',
+  required: ['port', 'name'],
+  properties: { ...PeerAddress, name: { type: 'string', maxLength: limits.NAME_BYTES_MAX + 65 } },
+  examples: [{ peer_ip: '192.168.1.20', port: 7002, name: 'KTMT.pdf' }],
+} as const;
 
-export const Ok = Type.Object({ ok: Type.Literal(true) });
+export const Ok = { type: 'object', required: ['ok'], properties: { ok: { const: true } } } as const;
 
-export const FileRow = Type.Object({
-  name: Type.String(),
-  size: Size,
-  sha256: Type.String(),
-  content: Type.String({ description: 'contentId; empty for a file that was announced without a manifest' }),
-  chunk_size: Type.Integer(),
-  chunks: Type.Integer(),
-  seeders: Type.Integer({ description: 'Online peers that have all of it' }),
-  leechers: Type.Integer({ description: 'Online peers that are still fetching it' }),
-  published_at: Type.String({ format: 'date-time' }),
-});
+export const FileRow = {
+  type: 'object',
+  required: ['name', 'size', 'sha256', 'content', 'chunk_size', 'chunks', 'seeders', 'leechers', 'published_at'],
+  properties: {
+    name: Text,
+    size: Size,
+    sha256: Text,
+    content: { ...Text, description: 'contentId; empty for a file that was announced without a manifest' },
+    chunk_size: Count,
+    chunks: Count,
+    seeders: { ...Count, description: 'Online peers that have all of it' },
+    leechers: { ...Count, description: 'Online peers that are still fetching it' },
+    published_at: Time,
+  },
+} as const;
 
-export const FileList = Type.Array(FileRow);
+export const FileList = { type: 'array', items: FileRow } as const;
 
-export const FilesQuery = Type.Object({
-  q: Type.Optional(Type.String({ maxLength: limits.NAME_BYTES_MAX, description: 'Part of the name, any case' })),
-  limit: Type.Optional(Digits(`Rows, at most ${limits.PAGE_ROWS_MAX}; default ${limits.PAGE_ROWS_DEFAULT}`)),
-  after: Type.Optional(Type.String({ maxLength: limits.NAME_BYTES_MAX, description: 'The name after which to go on' })),
-  all: Type.Optional(Type.String({ enum: ['true', 'false'], description: 'Also files that no online peer has' })),
-});
+export const FilesQuery = {
+  type: 'object',
+  properties: {
+    q: { type: 'string', maxLength: limits.NAME_BYTES_MAX, description: 'Part of the name, any case' },
+    limit: { ...Digits, description: `Rows, at most ${limits.PAGE_ROWS_MAX}; default ${limits.PAGE_ROWS_DEFAULT}` },
+    after: { type: 'string', maxLength: limits.NAME_BYTES_MAX, description: 'The name after which to go on' },
+    all: { type: 'string', enum: ['true', 'false'], description: 'Also files that no online peer has' },
+  },
+} as const;
 
-export const FileAnswer = Type.Object({
-  file: FileRow,
-  peers: Type.Array(
-    Type.Object({
-      ip: Type.String(),
-      port: Type.Integer(),
-      peer: Type.String({ description: 'Peer id; empty for a peer of the plain calls' }),
-      dialects: Type.Array(Type.String()),
-    }),
-    { description: 'Peers that have the whole file, in turns when there are many' },
-  ),
-  versions: Type.Array(FileRow, { description: 'Every entry of this name, newest first' }),
-});
+const SourceRow = {
+  ip: Text,
+  port: Count,
+  peer: { ...Text, description: 'Peer id; empty for a peer of the plain calls' },
+  dialects: Texts,
+} as const;
 
-export const ChunkAnswer = Type.Object({
-  file: FileRow,
-  chunks: Type.Array(
-    Type.Object({
-      index: Type.Integer({ description: 'From 0' }),
-      sha256: Type.String(),
-      sources: Type.Integer({ description: 'Online peers that have it' }),
-      peers: Type.Array(Type.String(), { description: 'Addresses of some of them' }),
-    }),
-  ),
-  next_from: Type.Union([Type.Integer(), Type.Null()], { description: '`from` of the next page' }),
-});
+export const FileAnswer = {
+  type: 'object',
+  required: ['file', 'peers', 'partial', 'versions'],
+  properties: {
+    file: FileRow,
+    peers: {
+      type: 'array',
+      items: { type: 'object', required: ['ip', 'port', 'peer', 'dialects'], properties: SourceRow },
+      description: 'Peers that have the whole file, in turns when there are many',
+    },
+    partial: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['ip', 'port', 'peer', 'dialects', 'percent'],
+        properties: { ...SourceRow, percent: { ...Count, description: 'Of the chunks, rounded down' } },
+      },
+      description: 'Peers that have some chunks of it and serve them, in turns when there are many',
+    },
+    versions: { type: 'array', items: FileRow, description: 'Every entry of this name, newest first' },
+  },
+} as const;
 
-export const ChunksQuery = Type.Object({
-  from: Type.Optional(Digits('First chunk, from 0')),
-  limit: Type.Optional(Digits(`Chunks, at most ${limits.CHUNK_ROWS_MAX}`)),
-});
+export const ChunkAnswer = {
+  type: 'object',
+  required: ['file', 'chunks', 'next_from'],
+  properties: {
+    file: FileRow,
+    chunks: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['index', 'sha256', 'sources', 'peers'],
+        properties: {
+          index: { ...Count, description: 'From 0' },
+          sha256: Text,
+          sources: { ...Count, description: 'Online peers that have it' },
+          peers: { ...Texts, description: 'Addresses of some of them' },
+        },
+      },
+    },
+    next_from: { anyOf: [{ type: 'integer' }, { type: 'null' }], description: '`from` of the next page' },
+  },
+} as const;
 
-export const DescriptorList = Type.Array(
-  Type.Object({ name: Type.String(), size: Size, sha256: Type.String(), descriptor: Type.String() }),
-);
+export const FileOrChunkAnswer = { anyOf: [FileAnswer, ChunkAnswer] } as const;
 
-export const PeersQuery = Type.Object({
-  limit: Type.Optional(Digits(`Rows, at most ${limits.PAGE_ROWS_MAX}`)),
-  after: Type.Optional(Digits('From the link of the page before')),
-});
+export const ChunksQuery = {
+  type: 'object',
+  properties: {
+    from: { ...Digits, description: 'First chunk, from 0' },
+    limit: { ...Digits, description: `Chunks, at most ${limits.CHUNK_ROWS_MAX}` },
+  },
+} as const;
 
-export const PeerList = Type.Array(
-  Type.Object({
-    ip: Type.String(),
-    port: Type.Integer(),
-    state: Type.String({ enum: ['online', 'offline'] }),
-    peer: Type.String(),
-    addresses: Type.Array(Type.String()),
-    dialects: Type.Array(Type.String()),
-    agent: Type.String(),
-    last_seen: Type.String({ format: 'date-time' }),
-    complete: Type.Integer({ description: 'Contents it has all chunks of' }),
-    partial: Type.Integer({ description: 'Contents it is fetching' }),
-    files: Type.Array(Type.String(), { description: `Names of at most ${limits.PEER_FILES_NAMED_MAX} of them` }),
-  }),
-);
+export const DescriptorList = {
+  type: 'array',
+  items: {
+    type: 'object',
+    required: ['name', 'size', 'sha256', 'descriptor'],
+    properties: { name: Text, size: Size, sha256: Text, descriptor: Text },
+  },
+} as const;
 
-export const EventsQuery = Type.Object({ after: Type.Optional(Digits('Go on after this event')) });
+export const PeersQuery = {
+  type: 'object',
+  properties: {
+    limit: { ...Digits, description: `Rows, at most ${limits.PAGE_ROWS_MAX}` },
+    after: { ...Digits, description: 'From the link of the page before' },
+  },
+} as const;
 
-export const Failure = Type.Object({
-  error: Type.Object({ code: Type.String(), message: Type.String(), hint: Type.Optional(Type.String()) }),
-});
+export const PeerList = {
+  type: 'array',
+  items: {
+    type: 'object',
+    required: [
+      ...(['ip', 'port', 'state', 'peer', 'addresses', 'dialects'] as const),
+      ...(['agent', 'last_seen', 'complete', 'partial', 'files'] as const),
+    ],
+    properties: {
+      ip: Text,
+      port: Count,
+      state: { type: 'string', enum: ['online', 'offline'] },
+      peer: Text,
+      addresses: Texts,
+      dialects: Texts,
+      agent: Text,
+      last_seen: Time,
+      complete: { ...Count, description: 'Contents it has all chunks of' },
+      partial: { ...Count, description: 'Contents it is fetching' },
+      files: { ...Texts, description: `Names of at most ${limits.PEER_FILES_NAMED_MAX} of them` },
+    },
+  },
+} as const;
+
+export const EventsQuery = {
+  type: 'object',
+  properties: { after: { ...Digits, description: 'Go on after this event' } },
+} as const;
+
+export const Failure = {
+  type: 'object',
+  required: ['error'],
+  properties: {
+    error: {
+      type: 'object',
+      required: ['code', 'message'],
+      properties: { code: Text, message: Text, hint: Text },
+    },
+  },
+} as const;

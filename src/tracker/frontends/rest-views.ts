@@ -23,11 +23,15 @@ export function sourceRow({ peerId, addresses, dialects }: SourceView) {
   return { ip: addresses[0]?.host ?? '', port: addresses[0]?.port ?? 0, peer: peerId, dialects: [...dialects] };
 }
 
+export function partialRow(source: SourceView, { chunkCount }: EntryView) {
+  return { ...sourceRow(source), percent: Math.floor(((source.chunks?.count ?? 0) * 100) / Math.max(1, chunkCount)) };
+}
+
 export function peerRow(peer: PeerView) {
   return {
     ip: peer.addresses[0]?.host ?? '',
     port: peer.addresses[0]?.port ?? 0,
-    state: peer.online ? 'online' : 'offline',
+    state: peer.online ? ('online' as const) : ('offline' as const),
     peer: peer.peerId,
     addresses: peer.addresses.map(formatAddress),
     dialects: [...peer.dialects],

@@ -60,6 +60,39 @@ describe('the calls that are fixed to the letter', () => {
     expect((await get('/file/KTMT.pdf')).json()).toMatchObject({ file: pdf, peers: [] });
   });
 
+  test.each([
+    ['application/json; charset=utf-8'],
+    ['application/x-www-form-urlencoded'],
+    ['text/plain'],
+    ['json'],
+    ['application/proto'],
+    [''],
+    [undefined],
+  ])('a JSON body called %s is taken', async (type) => {
+    const headers = type === undefined ? {} : { 'content-type': type };
+    const send = (url: string, body: object) =>
+      app.inject({ method: 'POST', url, payload: Buffer.from(JSON.stringify(body)), headers });
+    const address = { peer_ip: one.ip, port: one.port };
+    for (const answer of [
+      await send('/announce', { ...one, files: [pdf] }),
+      await send('/complete', { ...address, name: pdf.name }),
+      await send('/heartbeat', one),
+      await send('/leave', one),
+    ])
+      expect([answer.statusCode, answer.body]).toEqual([200, '{"ok":true}']);
+  });
+
+  test('a native peer may be named by its address, and goes on reporting its chunks itself', async () => {
+    await announce();
+    bench.join(1);
+    for (const url of ['/complete', '/heartbeat', '/leave']) {
+      const answer = await post(url, { peer_ip: '10.0.0.1', port: 9001, name: pdf.name });
+      expect([answer.statusCode, answer.body]).toEqual([200, '{"ok":true}']);
+    }
+    expect((await get('/file/KTMT.pdf')).json<{ peers: unknown[] }>().peers).toMatchObject([one]);
+    expect((await post('/complete', { peer_ip: '10.0.0.1', port: 9002, name: pdf.name })).statusCode).toBe(404);
+  });
+
   test('unknown peers and names are 404', async () => {
     await announce();
     for (const answer of [
@@ -89,9 +122,13 @@ describe('the other calls', () => {
     expect((await get(`/file/data/set%20one/big.bin@${big.contentId.slice(0, 6)}`)).statusCode).toBe(200);
   });
 
-  test('only peers with the whole file are named to plain clients', async () => {
-    const { file, peers } = (await get('/file/data/set%20one/big.bin')).json<{ file: object; peers: unknown[] }>();
-    expect(file).toMatchObject({ seeders: 1, leechers: 1, chunks: 5 });
+  test('peers with the whole file are named to plain clients, those with a part beside them', async () => {
+    bench.join(3, { contentId: big.contentId, complete: false, chunks: new Uint8Array(0) });
+    const { file, peers, partial } = (await get('/file/data/set%20one/big.bin')).json<Record<string, object>>();
+    expect(partial).toEqual([
+      { ip: '10.0.0.1', port: 9002, peer: '0'.repeat(31) + '2', dialects: ['native', 'range'], percent: 20 },
+    ]);
+    expect(file).toMatchObject({ seeders: 1, leechers: 2, chunks: 5 });
     expect(peers).toMatchObject([{ ip: '10.0.0.1', port: 9001 }]);
   });
 
@@ -166,11 +203,25 @@ describe('the other calls', () => {
     const metrics = await get('/metrics');
     expect(metrics.body).toContain('shoal_tracker_peers{state="online"} 2\n');
     expect(metrics.body).toContain('shoal_tracker_calls_total{method="GET",route="/healthz",status="200"} 1\n');
-    const openapi = (await get('/openapi.json')).json<{ paths: object }>();
-    expect(Object.keys(openapi.paths)).toEqual(
-      expect.arrayContaining(['/announce', '/complete', '/files', '/peers', '/events']),
+  });
+
+  test('the API is described when somebody asks, as JSON and as a page', async () => {
+    const [openapi, again] = await Promise.all([get('/openapi.json'), get('/openapi.json')]);
+    expect(again.body).toBe(openapi.body);
+    const { paths } = openapi.json<{ paths: Record<string, { post?: { requestBody: object } }> }>();
+    expect(Object.keys(paths)).toEqual(
+      expect.arrayContaining(['/announce', '/complete', '/files', '/file/{*}', '/peers', '/events']),
     );
-    expect((await get('/docs')).statusCode).toBeLessThan(400);
+    expect(JSON.stringify(paths['/announce']?.post?.requestBody)).toContain('sha256');
+    const page = await get('/docs');
+    expect([page.statusCode, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+    const assets = [...page.body.matchAll(/(?:src|href)="([^"]+\.(?:js|css))"/gu)].map(([, path = '']) => path);
+    expect(assets.length).toBeGreaterThan(2);
+    for (const path of assets)
+      expect((await get(new URL(path, 'http://tracker/docs').pathname)).statusCode, path).toBe(200);
+    expect((await get('/docs/json')).json()).toEqual(openapi.json());
+    expect((await get('/docs/nothing')).json()).toMatchObject({ error: { code: 'usage' } });
+    expect((await app.inject({ method: 'HEAD', url: '/docs' })).statusCode).toBe(200);
   });
 });
 
@@ -179,10 +230,25 @@ describe('bad input', () => {
   const refused: readonly (readonly [string, InjectOptions, number])[] = [
     ['broken JSON', { payload: '{"ip":', headers: { 'content-type': 'application/json' } }, 400],
     ['an empty body', { payload: '', headers: { 'content-type': 'application/json' } }, 400],
+    ['a form', { payload: 'ip=1', headers: { 'content-type': 'application/x-www-form-urlencoded' } }, 400],
+    ['an empty form', { payload: '', headers: { 'content-type': 'application/x-www-form-urlencoded' } }, 400],
+    ['text without a content type', { payload: 'ip=1', headers: {} }, 400],
+    ['a form that is too large', { payload: 'x'.repeat(limits.CALL_BODY_BYTES_MAX + 1), headers: {} }, 413],
     [
-      'another content type',
-      { payload: 'ip=1', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
+      'JSON that a web page calls a form',
+      {
+        payload: JSON.stringify({ ...one, files: [pdf] }),
+        headers: { 'content-type': 'application/x-www-form-urlencoded', origin: 'http://elsewhere.example' },
+      },
       415,
+    ],
+    [
+      'JSON that a web page calls text',
+      {
+        payload: JSON.stringify({ ...one, files: [pdf] }),
+        headers: { 'content-type': 'text/plain', origin: 'http://elsewhere.example' },
+      },
+      400,
     ],
     ['no body at all', {}, 400],
     ['an array', { payload: [] }, 400],

@@ -3,8 +3,7 @@
  * shapes of announce, complete, files and file are fixed to the letter; fields may only be added after those given there.
  */
 // oxlint-disable oxc/no-async-endpoint-handlers -- the rule is about Express; Fastify awaits its handlers
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest, RawServerDefault } from 'fastify';
 import { Readable } from 'node:stream';
 import { ShoalError } from '../../errors.ts';
 import { observedHostOf } from '../addresses.ts';
@@ -13,7 +12,7 @@ import type { Caller } from '../state.ts';
 import type { Metrics } from './metrics.ts';
 import { streamEvents } from './rest-events.ts';
 import * as schemas from './rest-schemas.ts';
-import { chunkAnswer, descriptorPath, descriptorText, fileRow, peerRow, sourceRow } from './rest-views.ts';
+import { chunkAnswer, descriptorPath, descriptorText, fileRow, partialRow, peerRow, sourceRow } from './rest-views.ts';
 
 export interface RestOptions {
   readonly registry: Registry;
@@ -25,8 +24,18 @@ export interface RestOptions {
 const CHUNKS_TAIL = '/chunks';
 const DESCRIPTOR_TAIL = '.json';
 
-export const restRoutes: FastifyPluginAsyncTypebox<RestOptions> = async (app, { registry, metrics, closing }) => {
+export const restRoutes: FastifyPluginAsync<RestOptions, RawServerDefault, schemas.SchemaTypes> = async (
+  app,
+  { registry, metrics, closing },
+) => {
   const failures = { '4xx': schemas.Failure };
+
+  // curl -d calls its JSON a form and others call it nothing at all: here a body is JSON whatever it is called. A web page, which says
+  // its origin, has to call it JSON, so that a browser first asks whether a page from elsewhere may send that.
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.headers.origin === undefined) request.headers['content-type'] = 'application/json';
+    done();
+  });
 
   app.post(
     '/announce',
@@ -120,7 +129,7 @@ export const restRoutes: FastifyPluginAsyncTypebox<RestOptions> = async (app, { 
           'The name is what follows /file/, with slashes as they are or as %2F; name@hex finds an older entry.',
         tags: ['files'],
         querystring: schemas.ChunksQuery,
-        response: { 200: Type.Union([schemas.FileAnswer, schemas.ChunkAnswer]), ...failures },
+        response: { 200: schemas.FileOrChunkAnswer, ...failures },
       },
     },
     async (request) => {
@@ -132,8 +141,13 @@ export const restRoutes: FastifyPluginAsyncTypebox<RestOptions> = async (app, { 
         return chunkAnswer(await registry.chunkRows(ofChunks, { from: Number(from), limit: Number(limit) }, caller));
       }
       const name = nameIn(tail);
-      const { entry, sources } = registry.wholeSources(name, caller);
-      return { file: fileRow(entry), peers: sources.map(sourceRow), versions: registry.versions(name).map(fileRow) };
+      const { entry, sources, partial } = registry.fileSources(name, caller);
+      return {
+        file: fileRow(entry),
+        peers: sources.map(sourceRow),
+        partial: partial.map((source) => partialRow(source, entry)),
+        versions: registry.versions(name).map(fileRow),
+      };
     },
   );
 
@@ -219,8 +233,6 @@ export const restRoutes: FastifyPluginAsyncTypebox<RestOptions> = async (app, { 
     if (registry.problem() !== undefined) throw new ShoalError('disk', 'the tracker cannot write its catalogue');
     return { ok: true };
   });
-
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 
   function listDescriptors(request: FastifyRequest, query: Parameters<typeof listQuery>[0], reply: FastifyReply) {
     const { entries, nextAfter } = registry.list(listQuery(query));

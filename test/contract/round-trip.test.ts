@@ -1,4 +1,4 @@
-/** Tracker and tracker client meet here and nowhere else: a real server on a real port, both stores, closing as on SIGTERM. */
+/** Both sides of the contract, tracker and tracker client, over a real port: both stores, closing as on SIGTERM. */
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { createClient } from '@connectrpc/connect';
 import { hash } from 'node:crypto';
@@ -7,14 +7,14 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { Bitfield } from '../content/bitfield.ts';
-import { createChunkLayout } from '../content/chunk-layout.ts';
-import { createManifest, type Manifest } from '../content/manifest.ts';
-import * as limits from '../limits.ts';
-import { createLog } from '../log.ts';
-import { createTrackerClient, type TrackerClient, type TrackerClientOptions } from '../peer/tracker-client.ts';
-import { startTracker, type Tracker, type TrackerOptions } from '../tracker/server.ts';
-import { TrackerService } from './gen/shoal/v1/tracker_pb.ts';
+import { Bitfield } from '../../src/content/bitfield.ts';
+import { createChunkLayout } from '../../src/content/chunk-layout.ts';
+import { createManifest, type Manifest } from '../../src/content/manifest.ts';
+import * as limits from '../../src/limits.ts';
+import { createLog } from '../../src/log.ts';
+import { createTrackerClient, type TrackerClient, type TrackerClientOptions } from '../../src/peer/tracker-client.ts';
+import { startTracker, type Tracker, type TrackerOptions } from '../../src/tracker/server.ts';
+import { TrackerService } from '../../src/contract/gen/shoal/v1/tracker_pb.ts';
 
 const log = createLog({ name: 'test', level: 'silent' });
 const ends: (() => Promise<void> | void)[] = [];
@@ -227,6 +227,13 @@ test('the event stream of REST resumes with Last-Event-ID', async () => {
     if (!stop.signal.aborted) throw error;
   }
   expect(text).toMatch(/id: \d+\nevent: missed\n/u);
+});
+
+test('the page of the API is served over a real connection, which is kept for the next call', async () => {
+  const { url } = await tracker();
+  const page = await fetch(`${url}/docs/`);
+  expect([page.status, (await page.text()).includes('swagger-ui')]).toEqual([200, true]);
+  expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ ok: true });
 });
 
 test('Connect with JSON and gRPC-Web reach the same service', async () => {

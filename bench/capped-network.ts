@@ -1,0 +1,110 @@
+/**
+ * Hosts of their own on one machine: network namespaces on a bridge, every link capped both ways. Makes devices only inside namespaces it
+ * has made itself, and removes only those, by their names; the machine's own network is never touched. Latency and loss are not emulated.
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { ShoalError, systemErrorCode } from '../src/errors.ts';
+
+export interface CappedHost {
+  readonly address: string;
+  /** A command line that runs `command` on this host; it becomes the command, so that its pid and signals are the command's. */
+  on(command: string, args: readonly string[]): readonly [command: string, args: readonly string[]];
+  /** Bytes that have left the host, with the headers of every packet. */
+  sentBytes(): Promise<number>;
+}
+
+export interface CappedNetwork {
+  readonly hosts: readonly CappedHost[];
+  close(): Promise<void>;
+}
+
+/** Hosts on one bridge: the addresses are 10.77.0.1 and up. */
+const HOSTS_MAX = 200;
+const PREFIX = 'shoal-bench-';
+/** Bytes that may pass at line speed after a silence: more than one large packet of the stack (64 KiB), less than a chunk's worth matters. */
+const BURST_BYTES = 256 * 1024;
+/** What the cap may queue before it drops, as time: a shallow home router's worth. */
+const QUEUE_MS = 100;
+
+const run = promisify(execFile);
+
+/** Needs Linux, root and iproute2; throws `usage` with what is missing. */
+export async function createCappedNetwork(options: {
+  readonly hostCount: number;
+  readonly bytesPerSecond: number;
+}): Promise<CappedNetwork> {
+  const { hostCount, bytesPerSecond } = options;
+  if (hostCount < 2 || hostCount > HOSTS_MAX)
+    throw new ShoalError('usage', `a crowd needs from 1 to ${HOSTS_MAX - 1} leechers`);
+  await checkMachine();
+  const made: string[] = [];
+  const addNamespace = async (part: string): Promise<string> => {
+    const namespace = `${PREFIX}${process.pid}-${part}`;
+    await ip('netns', 'add', namespace); // refuses a name that exists: what is in `made` is ours
+    made.push(namespace);
+    return namespace;
+  };
+  const close = async (): Promise<void> => {
+    for (let namespace = made.pop(); namespace !== undefined; namespace = made.pop())
+      await ip('netns', 'delete', namespace);
+  };
+  const cap = async (namespace: string, device: string): Promise<void> => {
+    const shape = ['rate', `${bytesPerSecond}bps`, 'burst', String(BURST_BYTES), 'latency', `${QUEUE_MS}ms`];
+    await run('tc', ['-netns', namespace, 'qdisc', 'add', 'dev', device, 'root', 'tbf', ...shape]);
+  };
+
+  try {
+    const bridge = await addNamespace('switch');
+    await ip('-netns', bridge, 'link', 'add', 'bridge', 'type', 'bridge');
+    await ip('-netns', bridge, 'link', 'set', 'bridge', 'up');
+    const hosts: CappedHost[] = [];
+    for (let index = 0; index < hostCount; index++) {
+      const host = await addNamespace(`h${index}`);
+      const port = `port${index}`;
+      const address = `10.77.0.${index + 1}`;
+      await ip('-netns', bridge, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', host);
+      await ip('-netns', bridge, 'link', 'set', port, 'master', 'bridge', 'up');
+      await ip('-netns', host, 'address', 'add', `${address}/24`, 'dev', 'uplink');
+      await ip('-netns', host, 'link', 'set', 'uplink', 'up');
+      await ip('-netns', host, 'link', 'set', 'lo', 'up');
+      await cap(host, 'uplink'); // what the host sends
+      await cap(bridge, port); // what it receives
+      hosts.push({
+        address,
+        on: (command, args) => ['ip', ['netns', 'exec', host, command, ...args]],
+        sentBytes: () => sentBytes(host),
+      });
+    }
+    return { hosts, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function checkMachine(): Promise<void> {
+  if (process.platform !== 'linux') throw new ShoalError('usage', 'network namespaces exist on Linux only');
+  if (process.getuid?.() !== 0) throw new ShoalError('usage', 'making network namespaces needs root: run it with sudo');
+  try {
+    await run('tc', ['-V']);
+    await ip('-V');
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+    throw new ShoalError('usage', 'ip and tc are missing: apt-get install -y iproute2', { cause: error });
+  }
+}
+
+async function sentBytes(namespace: string): Promise<number> {
+  const links = JSON.parse(await ip('-netns', namespace, '-s', '-j', 'link', 'show', 'dev', 'uplink')) as readonly {
+    readonly stats64: { readonly tx: { readonly bytes: number } };
+  }[];
+  const bytes = links[0]?.stats64.tx.bytes;
+  if (bytes === undefined) throw new ShoalError('bug', `ip does not tell what ${namespace} has sent`);
+  return bytes;
+}
+
+async function ip(...args: readonly string[]): Promise<string> {
+  const { stdout } = await run('ip', args);
+  return stdout;
+}

@@ -1,0 +1,86 @@
+/** One flash crowd: every leecher starts at once, and the clock runs until the last of them has the file. */
+import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { checkContent, type BenchFile } from './bench-file.ts';
+import type { CappedHost } from './capped-network.ts';
+import { makeLeecherFolders, type CrowdSystem } from './crowd-systems.ts';
+import type { ProcessGroup } from './processes.ts';
+import { numberOf } from './system.ts';
+
+export interface CrowdRun {
+  readonly system: string;
+  /** From the common start, the start of the processes included, to each leecher's file; in order of time. */
+  readonly doneSeconds: readonly number[];
+  /** The longest transfer by a leecher's own clock: without the start of its process. */
+  readonly transferSecondsMax: number;
+  /** Bytes the source's host sent in that time, headers and control included. */
+  readonly sourceSentBytes: number;
+  /** Of all processes of the crowd; undefined where the system does not tell. */
+  readonly cpuSeconds: number | undefined;
+  /** Part of the machine's cores that the crowd used: near 1, the machine was the limit and not the links. */
+  readonly cpuShare: number | undefined;
+}
+
+export interface CrowdPlan {
+  readonly file: BenchFile;
+  readonly hosts: readonly CappedHost[];
+  readonly processes: ProcessGroup;
+  /** A folder for this run, which goes with it. */
+  readonly path: string;
+}
+
+/**
+ * The least time in which anything could bring the file to the last of N leechers when every link carries the same both ways: the source
+ * must send it once (F/us), a leecher must receive it once (F/d), and all uplinks together must send N of it (N F / (us + N u)).
+ */
+export function fluidBoundSeconds(size: number, leecherCount: number, bytesPerSecond: number): number {
+  const together = (leecherCount * size) / ((leecherCount + 1) * bytesPerSecond);
+  return Math.max(size / bytesPerSecond, together);
+}
+
+export async function runCrowd(system: CrowdSystem, { file, hosts, processes, path }: CrowdPlan): Promise<CrowdRun> {
+  await makeLeecherFolders(path, hosts.length);
+  const crowd = await system.start({ path, hosts, processes });
+  const leechers: ReturnType<typeof crowd.startLeecher>[] = [];
+  try {
+    const sentBefore = (await hosts[0]?.sentBytes()) ?? 0;
+    const cpuBefore = sum(crowd.sources.map((source) => source.cpuSeconds()));
+    const startedAtMs = performance.now();
+    for (let hostIndex = 1; hostIndex < hosts.length; hostIndex++) leechers.push(crowd.startLeecher(hostIndex));
+    const ends = await Promise.all(leechers.map(({ process }) => process.event('done')));
+    const doneSeconds = ends.map(({ atMs }) => (atMs - startedAtMs) / 1000).toSorted((a, b) => a - b);
+    const transferSecondsMax = Math.max(...ends.map(({ event }) => numberOf(event, 'seconds')));
+    const sourceSentBytes = ((await hosts[0]?.sentBytes()) ?? 0) - sentBefore;
+    const everyone = [...crowd.sources, ...leechers.map(({ process }) => process)];
+    const cpuAfter = sum(everyone.map((process) => process.cpuSeconds()));
+    const cpuSeconds = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
+    const cpuShare = cpuSeconds && cpuSeconds / (doneSeconds.at(-1) ?? 1) / availableParallelism();
+    for (const { filePath } of leechers) await checkContent(file, filePath);
+    return { system: system.name, doneSeconds, transferSecondsMax, sourceSentBytes, cpuSeconds, cpuShare };
+  } finally {
+    await Promise.all(leechers.map(({ process }) => process.stop()));
+    await Promise.all(crowd.sources.map((source) => source.stop()));
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** `count` counted runs of each, in turns, after an uncounted one of each. */
+export async function runCrowds(
+  systems: readonly CrowdSystem[],
+  plan: CrowdPlan & { readonly runCount: number; readonly onRun: (run: CrowdRun, counted: boolean) => void },
+): Promise<readonly CrowdRun[]> {
+  const counted: CrowdRun[] = [];
+  for (let round = 0; round <= plan.runCount; round++) {
+    for (const system of systems) {
+      const run = await runCrowd(system, { ...plan, path: join(plan.path, `${system.name}-${round}`) });
+      plan.onRun(run, round > 0);
+      if (round > 0) counted.push(run);
+    }
+  }
+  return counted;
+}
+
+function sum(values: readonly (number | undefined)[]): number | undefined {
+  return values.reduce((total, value) => (total === undefined || value === undefined ? undefined : total + value), 0);
+}

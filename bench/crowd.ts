@@ -1,0 +1,135 @@
+/**
+ * `npm run bench:crowd`: a flash crowd. One source, N leechers that start at once, every one a host of its own behind a capped link. Shoal
+ * and libtorrent in turns. Reads the options, composes, prints.
+ */
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { humanBytes } from '../src/cli/human.ts';
+import { parseCount, parseRate, parseSize } from '../src/cli/rates.ts';
+import { createBenchFile } from './bench-file.ts';
+import { createCappedNetwork } from './capped-network.ts';
+import { fluidBoundSeconds, runCrowds, type CrowdRun } from './crowd-runs.ts';
+import { createLibtorrentCrowd, createShoalCrowd } from './crowd-systems.ts';
+import { LIBTORRENT_MISSING, libtorrentVersion } from './libtorrent-peers.ts';
+import { describeMachine, machineLine } from './machine.ts';
+import { median, summarize, summaryText } from './statistics.ts';
+import { renderMarkdown } from './table.ts';
+import { note, runBenchmark, withWorkplace } from './workplace.ts';
+
+const HELP = `usage: node bench/crowd.ts [options]        (Linux, as root)
+
+  --size SIZE        bytes to move (default: 64MiB)
+  --leechers N       hosts that fetch (default: 8)
+  --rate RATE        what each link carries, each way (default: 100mbit)
+  --runs N           counted runs of each system (default: 5)
+  --dir PATH         where the files are (default: the system's temporary folder)
+  --python PATH      the Python that runs libtorrent (default: /usr/bin/python3)
+  --json             one JSON document with every run instead of the table
+`;
+
+await runBenchmark(async () => {
+  const { values } = parseArgs({
+    options: {
+      size: { type: 'string', default: '64MiB' },
+      leechers: { type: 'string', default: '8' },
+      rate: { type: 'string', default: '100mbit' },
+      runs: { type: 'string', default: '5' },
+      dir: { type: 'string', default: tmpdir() },
+      python: { type: 'string', default: '/usr/bin/python3' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const size = parseSize(values.size);
+  const leecherCount = parseCount(values.leechers);
+  const bytesPerSecond = parseRate(values.rate);
+  const runCount = parseCount(values.runs);
+  const machine = describeMachine();
+  const boundSeconds = fluidBoundSeconds(size, leecherCount, bytesPerSecond);
+
+  const { runs, libtorrent } = await withWorkplace(resolve(values.dir), async ({ path, processes }) => {
+    const { python } = values;
+    const libtorrent = await libtorrentVersion(python);
+    if (libtorrent === undefined) note(LIBTORRENT_MISSING);
+    const network = await createCappedNetwork({ hostCount: leecherCount + 1, bytesPerSecond });
+    try {
+      const file = await createBenchFile(join(path, 'original'), 'bench.bin', size);
+      const systems = [createShoalCrowd(file)];
+      const torrentPath = join(path, 'file.torrent');
+      if (libtorrent !== undefined) systems.push(await createLibtorrentCrowd(file, { torrentPath, python }));
+      const onRun = (run: CrowdRun, counted: boolean): void => {
+        const seconds = last(run);
+        const bound = (seconds / boundSeconds).toFixed(2);
+        note(
+          `${run.system}: last leecher after ${seconds.toFixed(2)} s, ${bound} of the bound${counted ? '' : '  (warm-up)'}`,
+        );
+      };
+      const runs = await runCrowds(systems, { file, hosts: network.hosts, processes, path, runCount, onRun });
+      return { runs, libtorrent };
+    } finally {
+      await processes.close(); // a namespace with a process in it would stay
+      await network.close();
+    }
+  });
+
+  if (values.json) {
+    const report = { machine, libtorrent: libtorrent ?? null, size, leecherCount, bytesPerSecond, boundSeconds, runs };
+    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    return;
+  }
+  process.stdout.write(
+    [
+      machineLine(machine),
+      `${humanBytes(size)} from one source to ${leecherCount} leechers that start at once, every link ${values.rate} each way; fluid bound ${boundSeconds.toFixed(2)} s`,
+      `medians of ${runCount} (min-max), systems in turns${libtorrent === undefined ? '' : `; libtorrent ${libtorrent}`}`,
+      '',
+      crowdTable(runs, size, boundSeconds),
+      '',
+      'Times run from the common start, the start of the processes included; own clock: the slowest by its own count. source sent: everything its host sent, in sizes of the file.',
+      '',
+    ].join('\n'),
+  );
+});
+
+function crowdTable(runs: readonly CrowdRun[], size: number, boundSeconds: number): string {
+  const groups = [...Map.groupBy(runs, ({ system }) => system)];
+  return renderMarkdown(groups, [
+    { title: 'system', value: ([system]) => system },
+    { title: 'last leecher s', align: 'right', value: ([, group]) => summaryText(summarize(group.map(last)), 2) },
+    {
+      title: 'over the bound',
+      align: 'right',
+      value: ([, group]) => summaryText(summarize(group.map((run) => last(run) / boundSeconds)), 2),
+    },
+    {
+      title: 'first leecher s',
+      align: 'right',
+      value: ([, group]) => median(group.map(({ doneSeconds }) => doneSeconds[0] ?? Number.NaN)).toFixed(2),
+    },
+    {
+      title: 'own clock s',
+      align: 'right',
+      value: ([, group]) => median(group.map(({ transferSecondsMax }) => transferSecondsMax)).toFixed(2),
+    },
+    {
+      title: 'source sent',
+      align: 'right',
+      value: ([, group]) => summaryText(summarize(group.map(({ sourceSentBytes }) => sourceSentBytes / size)), 2),
+    },
+    { title: 'cores busy', align: 'right', value: ([, group]) => coresBusy(group) },
+  ]);
+}
+
+function last({ doneSeconds }: CrowdRun): number {
+  return doneSeconds.at(-1) ?? Number.NaN;
+}
+
+function coresBusy(runs: readonly CrowdRun[]): string {
+  const values = runs.map(({ cpuShare }) => cpuShare).filter((value) => value !== undefined);
+  return values.length === 0 ? '-' : `${(median(values) * 100).toFixed(0)} %`;
+}

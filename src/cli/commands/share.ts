@@ -1,0 +1,152 @@
+/** `shoal share`: runs a node that shares files and folders until it is asked to end. */
+import { Option } from 'commander';
+import { stat } from 'node:fs/promises';
+import { ShoalError, systemErrorCode } from '../../errors.ts';
+import { SHARED_LINES_MAX } from '../../limits.ts';
+import type { PeerNode, SharedEntry, ShareProgress } from '../../peer/api.ts';
+import { humanBytes, humanCount } from '../human.ts';
+import { interrupted } from '../interrupt.ts';
+import { sharedEvent } from '../ndjson.ts';
+import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
+import type { Output } from '../output.ts';
+import { parseSize } from '../rates.ts';
+import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
+import { printable } from '../display-width.ts';
+import { createRateEstimate } from '../rate-estimate.ts';
+
+interface ShareFlags extends NodeFlags {
+  readonly data?: string;
+  readonly chunkSize?: number;
+}
+
+export const defineShare: DefineCommand = (command, runtime) => {
+  addNodeFlags(command.argument('<path...>', 'files and folders'))
+    .addOption(new Option('--data <dir>', 'where the node keeps its index (default: below $XDG_DATA_HOME/shoal)'))
+    .addOption(
+      new Option('--chunk-size <size>', 'a power of two such as 1MiB (default: by the size of each file)').argParser(
+        parseSize,
+      ),
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['shoal share ./data', 'everything below a folder, new files as they come'],
+        ['shoal share big.bin --listen 0.0.0.0:9001', 'one file, on a port that a firewall lets in'],
+        ['shoal share ./data --limit-up 500mbit', 'leave room on the line for others'],
+      ),
+    )
+    .action((paths: string[], flags: ShareFlags) => runShare(paths, flags, globalOptions(command), runtime));
+};
+
+async function runShare(
+  paths: readonly string[],
+  flags: ShareFlags,
+  shared: GlobalOptions,
+  runtime: Runtime,
+): Promise<void> {
+  const { output, interrupt, services } = runtime;
+  await checkPaths(paths);
+  const node = await services.createNode(nodeOptions(flags, shared, flags.data));
+  try {
+    output.event({ event: 'listening', address: node.address, peer: node.peerId });
+    await shareUntilReady(node, paths, flags, runtime);
+    await interrupted(interrupt.signal);
+    output.note('leaving the swarm');
+  } catch (error) {
+    // to be asked to stop while hashing is an end like any other
+    if (!interrupt.signal.aborted) throw error;
+  } finally {
+    output.closeBar();
+    await node.close();
+  }
+}
+
+async function shareUntilReady(
+  node: PeerNode,
+  paths: readonly string[],
+  flags: ShareFlags,
+  runtime: Runtime,
+): Promise<void> {
+  const { output, interrupt, now } = runtime;
+  const bar = output.openBar();
+  const speed = createRateEstimate(now);
+  const announced = createAnnouncedList(output);
+  const sharing = node.share(paths, {
+    chunkSize: flags.chunkSize,
+    onProgress: (progress) => bar.update(hashingState(progress, speed(progress.bytesDone))),
+    onShared: (entry) => {
+      output.event(sharedEvent(entry));
+      announced.add(entry);
+    },
+    onWithdrawn: ({ name, manifest }) => {
+      output.event({ event: 'withdrawn', name, content: manifest.contentId });
+      output.note(`withdrawn: ${printable(name)} (it changed or is gone)`);
+    },
+    onProblem: (path, message) => {
+      output.event({ event: 'problem', path, message });
+      output.note(`not shared: ${printable(path)}: ${printable(message)}`);
+    },
+  });
+  await Promise.race([sharing, interrupted(interrupt.signal)]);
+  if (interrupt.signal.aborted) {
+    sharing.catch(() => undefined); // closing the node is what ends it
+    return;
+  }
+  output.closeBar();
+  output.event({ event: 'ready' });
+  const { fileCount, byteCount } = announced.finish();
+  output.answer(
+    `sharing ${humanCount(fileCount, 'file')} (${humanBytes(byteCount)}) on ${node.address}, Ctrl+C to stop`,
+  );
+}
+
+/** The first files by name, the others as a number; files that appear later by name again. */
+function createAnnouncedList(output: Output): {
+  add(entry: SharedEntry): void;
+  finish(): { fileCount: number; byteCount: number };
+} {
+  const sizes = new Map<string, number>();
+  let ready = false;
+  return {
+    add({ name, manifest }) {
+      sizes.set(name, manifest.size);
+      if (ready || sizes.size <= SHARED_LINES_MAX)
+        output.answer(`shared ${printable(name)} (${humanBytes(manifest.size)})`);
+    },
+    finish() {
+      ready = true;
+      const unnamed = sizes.size - SHARED_LINES_MAX;
+      if (unnamed > 0) output.answer(`and ${humanCount(unnamed, 'more file')}`);
+      let byteCount = 0;
+      for (const size of sizes.values()) byteCount += size;
+      return { fileCount: sizes.size, byteCount };
+    },
+  };
+}
+
+function hashingState(progress: ShareProgress, bytesPerSecond: number) {
+  const { filesTotal, filesDone, bytesTotal, bytesDone } = progress;
+  return {
+    name: `hashing ${filesDone}/${filesTotal}`,
+    bytes: bytesDone,
+    total: bytesTotal,
+    bytesPerSecond,
+    etaSeconds: bytesPerSecond > 0 ? (bytesTotal - bytesDone) / bytesPerSecond : null,
+    stalled: null,
+  };
+}
+
+async function checkPaths(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    try {
+      const found = await stat(path);
+      if (!found.isFile() && !found.isDirectory())
+        throw new ShoalError('usage', `${path} is neither a file nor a folder and cannot be shared`);
+    } catch (error) {
+      if (error instanceof ShoalError) throw error;
+      if (systemErrorCode(error) === 'ENOENT')
+        throw new ShoalError('usage', `${path} does not exist`, { cause: error });
+      throw new ShoalError('usage', `${path} cannot be looked at: ${ShoalError.from(error).message}`, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/** `shoal tracker`: runs a tracker until it is asked to end. */
+import { Option } from 'commander';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { interrupted } from '../interrupt.ts';
+import { parsePort } from '../rates.ts';
+import { examples, globalOptions, type DefineCommand, type Runtime } from '../runtime.ts';
+
+interface TrackerFlags {
+  readonly host: string;
+  readonly port: number;
+  readonly data?: string;
+  readonly store: 'sqlite' | 'memory';
+}
+
+const HOST_DEFAULT = '0.0.0.0';
+const PORT_DEFAULT = 9000;
+
+export const defineTracker: DefineCommand = (command, runtime) => {
+  command
+    .addOption(new Option('--host <host>', 'address to listen on; 0.0.0.0 is all of them').default(HOST_DEFAULT))
+    .addOption(
+      new Option('--port <port>', 'port to listen on; 0 is any free one').default(PORT_DEFAULT).argParser(parsePort),
+    )
+    .addOption(new Option('--data <dir>', 'where the catalogue is kept (default: $XDG_DATA_HOME/shoal/tracker)'))
+    .addOption(new Option('--store <kind>', 'where the state lives').choices(['sqlite', 'memory']).default('sqlite'))
+    .addHelpText(
+      'after',
+      examples(
+        ['shoal tracker', 'on port 9000 of all addresses'],
+        ['shoal tracker --host 127.0.0.1', 'for this machine only'],
+        ['shoal tracker --port 0 --store memory --json', 'for a test: any free port, nothing kept'],
+      ),
+    )
+    .action((flags: TrackerFlags) => runTracker(flags, globalOptions(command).token, runtime));
+};
+
+async function runTracker(flags: TrackerFlags, token: string | undefined, runtime: Runtime): Promise<void> {
+  const { output, interrupt, services, env } = runtime;
+  const { host, port, store } = flags;
+  const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
+  const tracker = await services.startTracker({ host, port, store, dataDir });
+  try {
+    output.event({ event: 'listening', url: tracker.url });
+    output.answer(`tracker at ${tracker.url}, its API at ${tracker.url}/docs`);
+    if (!isLoopback(host)) output.note('this swarm is open: whoever reaches this port can list, share and download');
+    if (token !== undefined) output.warn('this tracker does not ask for tokens: the one given here has no effect');
+    output.note('Ctrl+C to stop');
+    await interrupted(interrupt.signal);
+  } finally {
+    await tracker.close();
+  }
+}
+
+function dataHome(env: Runtime['env']): string {
+  const set = env['XDG_DATA_HOME'];
+  return set === undefined || set === '' ? join(homedir(), '.local', 'share') : set;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}

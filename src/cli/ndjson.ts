@@ -1,0 +1,137 @@
+/**
+ * The events of `--json`: one JSON object a line, with exactly the field names that docs/api.md promises. This file alone decides how
+ * an event looks; what it means is decided where it happens.
+ */
+import { ERROR_TABLE, type ShoalError } from '../errors.ts';
+import type { GetProgress, GetResult, SharedEntry } from '../peer/api.ts';
+
+export interface TrackerListeningEvent {
+  readonly event: 'listening';
+  readonly url: string;
+}
+export interface PeerListeningEvent {
+  readonly event: 'listening';
+  readonly address: string;
+  readonly peer: string;
+}
+export interface SharedEvent {
+  readonly event: 'shared';
+  readonly name: string;
+  readonly size: number;
+  readonly sha256: string;
+  readonly content: string;
+}
+export interface WithdrawnEvent {
+  readonly event: 'withdrawn';
+  readonly name: string;
+  readonly content: string;
+}
+export interface ProblemEvent {
+  readonly event: 'problem';
+  readonly path: string;
+  readonly message: string;
+}
+export interface ReadyEvent {
+  readonly event: 'ready';
+}
+export interface ProgressEvent {
+  readonly event: 'progress';
+  readonly bytes: number;
+  readonly total: number;
+  readonly bytesPerSecond: number;
+  readonly peers: number;
+  readonly etaSeconds: number | null;
+  /** Why nothing moves; only while nothing does. */
+  readonly stalled?: string;
+}
+export interface PeerBannedEvent {
+  readonly event: 'peer-banned';
+  readonly address: string;
+  readonly reason: string;
+}
+export interface DoneEvent {
+  readonly event: 'done';
+  readonly name: string;
+  readonly path: string;
+  readonly size: number;
+  readonly sha256: string;
+  readonly content: string;
+  readonly seconds: number;
+  readonly bytesPerSecond: number;
+  readonly resumedBytes: number;
+  readonly peers: readonly {
+    readonly address: string;
+    readonly peer: string;
+    readonly bytes: number;
+    readonly chunks: number;
+    readonly rttMs: number | null;
+  }[];
+}
+export interface ErrorEvent {
+  readonly event: 'error';
+  readonly code: string;
+  readonly message: string;
+  readonly exit: number;
+}
+
+export type CliEvent =
+  | TrackerListeningEvent
+  | PeerListeningEvent
+  | SharedEvent
+  | WithdrawnEvent
+  | ProblemEvent
+  | ReadyEvent
+  | ProgressEvent
+  | PeerBannedEvent
+  | DoneEvent
+  | ErrorEvent;
+
+export function encodeEvent(event: CliEvent): string {
+  return `${JSON.stringify(event)}\n`;
+}
+
+export function sharedEvent({ name, manifest }: SharedEntry): SharedEvent {
+  return { event: 'shared', name, size: manifest.size, sha256: manifest.sha256, content: manifest.contentId };
+}
+
+export function progressEvent(progress: GetProgress): ProgressEvent {
+  const { bytes, total, peers, etaSeconds, stalled } = progress;
+  return {
+    event: 'progress',
+    bytes,
+    total,
+    bytesPerSecond: Math.round(progress.bytesPerSecond),
+    peers,
+    etaSeconds: etaSeconds === null ? null : round(etaSeconds, 1),
+    ...(stalled === null ? {} : { stalled }),
+  };
+}
+
+export function doneEvent(result: GetResult): DoneEvent {
+  return {
+    event: 'done',
+    name: result.name,
+    path: result.path,
+    size: result.size,
+    sha256: result.sha256,
+    content: result.content,
+    seconds: round(result.seconds, 3),
+    bytesPerSecond: Math.round(result.bytesPerSecond),
+    resumedBytes: result.resumedBytes,
+    peers: result.peers.map(({ address, peer, bytes, chunks, rttMs }) => ({
+      address,
+      peer,
+      bytes,
+      chunks,
+      rttMs: rttMs === null ? null : round(rttMs, 2),
+    })),
+  };
+}
+
+export function errorEvent(error: ShoalError): ErrorEvent {
+  return { event: 'error', code: error.code, message: error.message, exit: ERROR_TABLE[error.code].exit };
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}

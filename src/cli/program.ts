@@ -1,0 +1,114 @@
+/**
+ * The command `shoal` as commander sees it: names, summaries and the options every command takes. A command's own definition is
+ * loaded only when the arguments name it.
+ */
+import { Command, Option } from 'commander';
+import { VERSION } from '../version.ts';
+import { TRACKER_URL_DEFAULT, type DefineCommand, type Runtime } from './runtime.ts';
+
+interface CommandEntry {
+  readonly summary: string;
+  readonly group: string;
+  readonly load: () => Promise<DefineCommand>;
+}
+
+const MOVE = 'Move files:';
+const LOOK = 'See what is going on:';
+
+/** All commands, in the order of `--help`; the summaries are those of the README. */
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  tracker: {
+    summary: 'run a tracker: it knows who has what and stores no file bytes',
+    group: MOVE,
+    load: async () => (await import('./commands/tracker.ts')).defineTracker,
+  },
+  share: {
+    summary: 'share files and folders until Ctrl+C',
+    group: MOVE,
+    load: async () => (await import('./commands/share.ts')).defineShare,
+  },
+  get: {
+    summary: 'download from all peers that have it, verified chunk by chunk',
+    group: MOVE,
+    load: async () => (await import('./commands/get.ts')).defineGet,
+  },
+  ls: {
+    summary: 'list what can be downloaded',
+    group: LOOK,
+    load: async () => (await import('./commands/ls.ts')).defineLs,
+  },
+  info: {
+    summary: 'show one file: identity, sources, and which chunks are where',
+    group: LOOK,
+    load: async () => (await import('./commands/info.ts')).defineInfo,
+  },
+  peers: {
+    summary: 'list the peers the tracker knows, with their state',
+    group: LOOK,
+    load: async () => (await import('./commands/peers.ts')).definePeers,
+  },
+  verify: {
+    summary: 'compare a local file with what the tracker says it should be',
+    group: LOOK,
+    load: async () => (await import('./commands/verify.ts')).defineVerify,
+  },
+  status: {
+    summary: 'show what the nodes on this machine are doing, and why something waits',
+    group: LOOK,
+    load: async () => (await import('./commands/status.ts')).defineStatus,
+  },
+  demo: {
+    summary: 'show it all at work: a tracker, three sharing peers, one download',
+    group: LOOK,
+    load: async () => (await import('./commands/demo.ts')).defineDemo,
+  },
+};
+
+export interface ProgramOptions {
+  readonly runtime: Runtime;
+  /** The arguments after the program's name; they decide which definitions are loaded. */
+  readonly args: readonly string[];
+  readonly writeOut: (text: string) => void;
+  readonly writeErr: (text: string) => void;
+}
+
+/** The program, ready to parse. It throws CommanderError instead of ending the process. */
+export async function createProgram({ runtime, args, writeOut, writeErr }: ProgramOptions): Promise<Command> {
+  const program = new Command('shoal');
+  program
+    .description('Moves large files to many machines, fast: peers exchange verified chunks in parallel.')
+    .usage('[options] <command>')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help, with examples')
+    .helpCommand('help [command]', 'show help for a command')
+    .addOption(
+      new Option('--tracker <url>', 'the tracker, or several divided by commas')
+        .env('SHOAL_TRACKER')
+        .default(TRACKER_URL_DEFAULT),
+    )
+    .addOption(new Option('--token <token>', 'the token of a closed swarm').env('SHOAL_TOKEN'))
+    .addOption(new Option('--json', 'print events or a document for programs'))
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut, writeErr, outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')) })
+    .showHelpAfterError('       `shoal --help` shows how it is used')
+    .exitOverride()
+    .addHelpText('after', PROGRAM_EXAMPLES)
+    .hook('preAction', (_program, action) => {
+      runtime.output.json = action.optsWithGlobals<{ json?: boolean }>().json === true;
+    });
+  for (const [name, { summary, group, load }] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(summary).helpGroup(group);
+    command.showHelpAfterError(`       \`shoal ${name} --help\` shows how it is used`);
+    if (args.includes(name)) (await load())(command, runtime);
+  }
+  return program;
+}
+
+const PROGRAM_EXAMPLES = `
+Examples:
+  shoal tracker                   on one machine: start the tracker
+  shoal share ./data              on machines that have something
+  shoal get big.bin               on machines that want it
+
+Exit codes: 0 done, 1 bug, 2 usage, 3 no such name, 4 no source left or stalled (partial kept), 5 integrity,
+6 tracker unreachable, 7 not allowed, 8 no space, 130 interrupted.`;

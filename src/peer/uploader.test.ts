@@ -1,0 +1,209 @@
+import { expect, test } from 'vitest';
+import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
+import type { IncomingFragment } from '../swarm/requests.ts';
+import { createSendBuffers } from './chunk-buffers.ts';
+import { until } from './fixtures.ts';
+import type { PeerLink } from './peer-link.ts';
+import { Uploader, type ChunkSend } from './uploader.ts';
+
+const CHUNK = 4 * FRAGMENT_BYTES_MAX;
+
+/** A link that keeps what it is handed until it is told to let go. */
+class HeldLink implements PeerLink {
+  readonly key: string;
+  readonly address = 'held.test:1';
+  readonly held: (() => void)[] = [];
+  readonly fragments: IncomingFragment[] = [];
+  readonly #order: string[];
+
+  constructor(key: string, order: string[]) {
+    this.key = key;
+    this.#order = order;
+  }
+
+  get unsentBytes(): number {
+    return this.held.length * FRAGMENT_BYTES_MAX;
+  }
+
+  send(): void {}
+
+  sendFragment(fragment: IncomingFragment, _bytes: Uint8Array, flushed: () => void): void {
+    this.#order.push(this.key);
+    this.fragments.push(fragment);
+    this.held.push(flushed);
+  }
+
+  close(): void {}
+
+  flush(count = this.held.length): void {
+    for (const flushed of this.held.splice(0, count)) flushed();
+  }
+}
+
+function createBench(bytesPerSecond = Number.POSITIVE_INFINITY) {
+  const clock = { nowMs: 0 };
+  const buffers = createSendBuffers();
+  const uploader = new Uploader(buffers, bytesPerSecond, () => clock.nowMs);
+  const order: string[] = [];
+  const told: string[] = [];
+  const send = (link: PeerLink, requestId: number, more: Partial<ChunkSend> = {}): void =>
+    uploader.start({
+      link,
+      requestId,
+      chunkIndex: requestId,
+      byteCount: CHUNK,
+      bufferBytes: CHUNK,
+      read: () => Promise.resolve(),
+      sent: (byteCount, last) => told.push(`${link.key}${requestId} ${byteCount}${last ? ' last' : ''}`),
+      ended: (why) => told.push(`${link.key}${requestId} ${why}`),
+      ...more,
+    });
+  return { clock, buffers, uploader, order, told, send };
+}
+
+/** Lets reads resolve. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Lets everything out, as sockets do that take what they are given. */
+function drain(uploader: Uploader, ...links: HeldLink[]): void {
+  while (links.some(({ held }) => held.length > 0)) {
+    for (const link of links) link.flush();
+    uploader.pump();
+  }
+}
+
+test('links take turns, a fragment each', async () => {
+  const { uploader, order, told, send, buffers } = createBench();
+  const [a, b] = [new HeldLink('a', order), new HeldLink('b', order)];
+  send(a, 1);
+  send(b, 1);
+  await turn();
+  drain(uploader, a, b);
+  expect(order.filter((key) => key === 'a')).toHaveLength(4);
+  expect(order.filter((key) => key === 'b')).toHaveLength(4);
+  expect(order.slice(2, 6).toSorted()).toEqual(['a', 'a', 'b', 'b']);
+  expect(told.filter((one) => one.endsWith('last'))).toHaveLength(2);
+  expect(buffers.takenCount).toBe(0);
+});
+
+test('fragments of a chunk come in order, without gaps, and the last is shorter', async () => {
+  const { uploader, order, send } = createBench();
+  const link = new HeldLink('a', order);
+  send(link, 7, { byteCount: 2 * FRAGMENT_BYTES_MAX + 5 });
+  await turn();
+  drain(uploader, link);
+  expect(link.fragments.map(({ requestId, offset, byteCount }) => [requestId, offset, byteCount])).toEqual([
+    [7, 0, FRAGMENT_BYTES_MAX],
+    [7, FRAGMENT_BYTES_MAX, FRAGMENT_BYTES_MAX],
+    [7, 2 * FRAGMENT_BYTES_MAX, 5],
+  ]);
+});
+
+test('a link that takes nothing gets no more than a socket may hold, and does not hold up others', async () => {
+  const { uploader, order, told, send } = createBench();
+  const [stuck, free] = [new HeldLink('stuck', order), new HeldLink('free', order)];
+  send(stuck, 1);
+  send(free, 1);
+  await turn();
+  drain(uploader, free);
+  expect(stuck.held.length).toBe(SOCKET_UNSENT_BYTES_MAX / FRAGMENT_BYTES_MAX);
+  expect(told.at(-1)).toBe(`free1 ${FRAGMENT_BYTES_MAX} last`);
+});
+
+test('a stopped send is over when its last fragment has left, and not before', async () => {
+  const { uploader, order, told, send, buffers } = createBench();
+  const link = new HeldLink('a', order);
+  send(link, 1);
+  await turn();
+  expect(link.held).toHaveLength(2);
+  uploader.stop(link, 1);
+  expect(told).toEqual([]);
+  link.flush(1);
+  expect(told).toEqual([`a1 ${FRAGMENT_BYTES_MAX}`]);
+  expect(buffers.takenCount).toBe(1);
+  link.flush();
+  expect(told).toEqual([`a1 ${FRAGMENT_BYTES_MAX}`, `a1 ${FRAGMENT_BYTES_MAX}`, 'a1 stopped']);
+  expect(buffers.takenCount).toBe(0);
+  uploader.pump();
+  expect(link.fragments).toHaveLength(2);
+});
+
+test('a send stopped while it is being read ends without a byte', async () => {
+  const { uploader, order, told, send, buffers } = createBench();
+  const link = new HeldLink('a', order);
+  send(link, 1);
+  uploader.stop(link, 1);
+  await turn();
+  expect(told).toEqual(['a1 stopped']);
+  expect(link.fragments).toEqual([]);
+  expect(buffers.takenCount).toBe(0);
+});
+
+test('a send that is out already is not stopped any more', async () => {
+  const { uploader, order, told, send, buffers } = createBench();
+  const link = new HeldLink('a', order);
+  send(link, 1, { byteCount: 10 });
+  await turn();
+  uploader.stop(link, 1);
+  link.flush();
+  expect(told).toEqual(['a1 10 last']);
+  expect(buffers.takenCount).toBe(0);
+});
+
+test('what cannot be read ends as unreadable', async () => {
+  const { order, told, send, buffers } = createBench();
+  send(new HeldLink('a', order), 1, { read: () => Promise.reject(new Error('bad sector')) });
+  await turn();
+  expect(told).toEqual(['a1 unreadable']);
+  expect(buffers.takenCount).toBe(0);
+});
+
+test('of a link that is gone nothing more is said, and its buffers come back when its fragments are let go', async () => {
+  const { uploader, order, told, send, buffers } = createBench();
+  const link = new HeldLink('a', order);
+  const reading = Promise.withResolvers<void>();
+  send(link, 1);
+  send(link, 2, { read: () => reading.promise });
+  await turn();
+  uploader.drop(link);
+  expect(buffers.takenCount).toBe(2);
+  reading.resolve();
+  link.flush();
+  await turn();
+  expect(told).toEqual([]);
+  expect(buffers.takenCount).toBe(0);
+  expect(link.fragments.every(({ requestId }) => requestId === 1)).toBe(true);
+});
+
+test('the limit holds for all links together', async () => {
+  const { clock, uploader, order, send } = createBench(1_000_000);
+  const [a, b] = [new HeldLink('a', order), new HeldLink('b', order)];
+  for (let requestId = 0; requestId < 10; requestId++) {
+    send(a, requestId);
+    send(b, requestId);
+  }
+  await turn();
+  for (clock.nowMs = 0; clock.nowMs < 4_000; clock.nowMs += 10) {
+    a.flush();
+    b.flush();
+    uploader.pump();
+  }
+  const sentBytes = [...a.fragments, ...b.fragments].reduce((sum, { byteCount }) => sum + byteCount, 0);
+  expect(sentBytes).toBeGreaterThan(3_800_000);
+  expect(sentBytes).toBeLessThan(4_200_000);
+  uploader.close();
+});
+
+test('a limit that is lifted lets go at once; the range frontend waits in the same line', async () => {
+  const { uploader, order, told, send } = createBench(1);
+  const link = new HeldLink('a', order);
+  send(link, 1);
+  await turn();
+  expect(link.fragments).toHaveLength(1);
+  const reserved = uploader.reserve(1_000);
+  uploader.setLimit(Number.POSITIVE_INFINITY);
+  await reserved;
+  drain(uploader, link);
+  await until(() => told.some((one) => one.endsWith('last')), 'the chunk is out');
+  uploader.close();
+});

@@ -1,0 +1,75 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { ShoalError } from '../errors.ts';
+import { createContentReader } from './content-reader.ts';
+import { manifestOf, seededBytes, withTempFolder } from './fixtures.ts';
+import { hashFile } from './hash-file.ts';
+import { createOpenFiles } from './open-files.ts';
+
+const bytes = seededBytes(100_000);
+
+describe('createContentReader()', () => {
+  it('reads chunks and ranges, and no more descriptors are open than allowed', () =>
+    withTempFolder(async (folder) => {
+      const openFiles = createOpenFiles({ openFilesMax: 3 });
+      const failures: ShoalError[] = [];
+      const readers = await Promise.all(
+        Array.from({ length: 10 }, async (_, index) => {
+          const path = join(folder, String(index));
+          await writeFile(path, bytes);
+          const { stamp } = await hashFile(path);
+          return createContentReader({
+            path,
+            stamp,
+            layout: manifestOf(bytes, 16_384),
+            openFiles,
+            onFailure: (error) => failures.push(error),
+          });
+        }),
+      );
+      let openMost = 0;
+      await Promise.all(
+        Array.from({ length: 100 }, async (_, index) => {
+          const reader = readers[index % 10] as (typeof readers)[number];
+          const into = new Uint8Array(20_000);
+          expect(await reader.readChunk(6, into)).toBe(100_000 - 6 * 16_384);
+          expect(into.subarray(0, 1_696)).toEqual(bytes.subarray(98_304));
+          expect(await reader.read(90_000, into)).toBe(10_000);
+          openMost = Math.max(openMost, openFiles.openCount);
+          expect(await reader.read(100_000, into)).toBe(0);
+        }),
+      );
+      expect(openMost).toBeLessThanOrEqual(3);
+      await openFiles.close();
+      expect(openFiles.openCount).toBe(0);
+      expect(failures).toEqual([]);
+    }));
+
+  it('refuses a file that was changed, replaced or deleted, and tells', () =>
+    withTempFolder(async (folder) => {
+      const openFiles = createOpenFiles({ recheckMs: 0 });
+      const path = join(folder, 'f');
+      const into = new Uint8Array(16_384);
+      const failures: string[] = [];
+      const newReader = async () => {
+        await writeFile(path, bytes);
+        const { stamp } = await hashFile(path);
+        const layout = manifestOf(bytes, 16_384);
+        return createContentReader({ path, stamp, layout, openFiles, onFailure: (error) => failures.push(error.code) });
+      };
+      const changed = await newReader();
+      await changed.readChunk(0, into);
+      await writeFile(path, bytes.subarray(0, 50_000));
+      await expect(changed.readChunk(0, into)).rejects.toMatchObject({ code: 'conflict' });
+      const replaced = await newReader();
+      await writeFile(join(folder, 'g'), bytes);
+      await rename(join(folder, 'g'), path);
+      await expect(replaced.readChunk(0, into)).rejects.toMatchObject({ code: 'conflict' });
+      const deleted = await newReader();
+      await rm(path);
+      await expect(deleted.readChunk(0, into)).rejects.toMatchObject({ code: 'disk' });
+      expect(failures).toEqual(['conflict', 'conflict', 'disk']);
+      await openFiles.close();
+    }));
+});

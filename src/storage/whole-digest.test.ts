@@ -1,0 +1,42 @@
+import { appendFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { sha256 } from './digest-chunk.ts';
+import { seededBytes, withTempFolder } from './fixtures.ts';
+import { createWholeDigest } from './whole-digest.ts';
+
+describe('createWholeDigest()', () => {
+  it('follows several files as they grow, small and large', () =>
+    withTempFolder(async (folder) => {
+      const sizes = [0, 5_000, 11_000_000, 12_345_678];
+      await Promise.all(
+        sizes.map(async (size, index) => {
+          const path = join(folder, String(index));
+          const bytes = seededBytes(size, index);
+          await writeFile(path, '');
+          const digest = createWholeDigest(path);
+          for (let at = 0; at < size; at += 3_000_000) {
+            await appendFile(path, bytes.subarray(at, at + 3_000_000));
+            digest.advance(Math.min(size, at + 3_000_000));
+            digest.advance(at);
+          }
+          expect(await digest.finish(size)).toEqual(sha256(bytes));
+        }),
+      );
+    }));
+
+  it('rejects when it is given up, and when the file is shorter than was said', () =>
+    withTempFolder(async (folder) => {
+      const path = join(folder, 'f');
+      await writeFile(path, seededBytes(9_000_000));
+      const given = createWholeDigest(path);
+      given.advance(9_000_000);
+      const finishing = given.finish(9_000_000_000);
+      given.abort();
+      await expect(finishing).rejects.toMatchObject({ code: 'cancelled' });
+      const tooLong = createWholeDigest(path);
+      await expect(tooLong.finish(9_000_001)).rejects.toMatchObject({ code: 'disk' });
+      await expect(createWholeDigest(path).finish(20)).resolves.toHaveLength(32);
+      await expect(createWholeDigest(join(folder, 'none')).finish(20)).rejects.toMatchObject({ code: 'disk' });
+    }));
+});

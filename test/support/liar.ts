@@ -1,0 +1,90 @@
+/**
+ * A peer of the native protocol that lies: it proves the handshake, says it has everything, grants generously, and answers every
+ * request with bytes that are wrong. Built from the rooms that real peers use, so that only its bytes are a lie.
+ */
+import { randomBytes } from 'node:crypto';
+import { chunkBytes, type ChunkLayout } from '../../src/content/chunk-layout.ts';
+import { toHex, type ContentId } from '../../src/content/digest.ts';
+import { FRAGMENT_BYTES_MAX, GRANTS_PER_LINK_MAX, IN_FLIGHT_BYTES_MAX } from '../../src/limits.ts';
+import { formatAddress } from '../../src/net/address.ts';
+import { ConnectionSet } from '../../src/net/connection-set.ts';
+import type { FramedConnection } from '../../src/net/framed-connection.ts';
+import { acceptHandshake, createHello, openSwarmKey } from '../../src/net/handshake.ts';
+import { listen, type Arrival } from '../../src/net/listener.ts';
+
+export interface Liar {
+  readonly host: string;
+  readonly port: number;
+  readonly address: string;
+  readonly peerId: string;
+  /** Chunks it was asked for and lied about. */
+  readonly liesTold: number;
+  close(): Promise<void>;
+}
+
+export async function startLiar(contentId: ContentId, layout: ChunkLayout): Promise<Liar> {
+  const connections = new ConnectionSet();
+  const peerId = randomBytes(16);
+  const swarmKey = openSwarmKey(contentId);
+  const garbage = randomBytes(FRAGMENT_BYTES_MAX);
+  let liesTold = 0;
+
+  const accept = async (connection: FramedConnection, arrival: Arrival): Promise<void> => {
+    const hello = createHello({
+      contentId,
+      complete: true,
+      uploadDisabled: false,
+      listenPort: listener.address.port,
+      features: 0,
+      peerId,
+      inFlightBytesMax: IN_FLIGHT_BYTES_MAX,
+      grantsMax: GRANTS_PER_LINK_MAX,
+    });
+    const outcome = await acceptHandshake(connection, { accept: () => ({ hello, swarmKey }) });
+    if (outcome.type !== 'linked') return;
+    arrival.proven();
+    let nextGrantId = 0;
+    const grant = (): void => {
+      connection.send({ type: 'grant', grantId: nextGrantId++ % 0x10000, etaMs: 0, suggestions: [] });
+    };
+    connection.start({
+      message: (message) => {
+        if (message.type === 'interest' && message.interested) grant();
+        if (message.type !== 'request') return;
+        liesTold++;
+        const total = chunkBytes(layout, message.chunkIndex);
+        for (let offset = 0; offset < total; offset += FRAGMENT_BYTES_MAX) {
+          const byteCount = Math.min(FRAGMENT_BYTES_MAX, total - offset);
+          const { requestId, chunkIndex } = message;
+          const header = { requestId, chunkIndex, offset, byteCount };
+          connection.sendFragment(header, garbage.subarray(0, byteCount), () => undefined);
+        }
+        grant();
+      },
+      fragment: () => undefined,
+      fragmentEnd: () => undefined,
+      closed: () => undefined,
+    });
+    connection.send({ type: 'have-all' });
+    grant();
+  };
+  const listener = await listen({
+    host: '127.0.0.1',
+    port: 0,
+    connections,
+    // whoever hangs up on a liar is right
+    onNative: (connection, arrival) => void accept(connection, arrival).catch(() => undefined),
+    onRange: ({ socket }) => void socket.destroy(),
+  });
+  return {
+    ...listener.address,
+    address: formatAddress(listener.address),
+    peerId: toHex(peerId),
+    get liesTold() {
+      return liesTold;
+    },
+    async close() {
+      await Promise.all([connections.close(), listener.close()]);
+    },
+  };
+}
