@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { defaultChunkSize } from '../src/content/chunk-layout.ts';
 import { sourceFolder, type BenchFile } from './bench-file.ts';
 import type { BenchProcess } from './processes.ts';
-import { numberOf, type Reception, type SystemUnderTest } from './system.ts';
+import { numberOf, type OtherOptions, type Reception, type SystemUnderTest } from './system.ts';
 import type { Workplace } from './workplace.ts';
 
 export const LIBTORRENT_PEER = fileURLToPath(new URL('others/libtorrent_peer.py', import.meta.url));
@@ -47,7 +47,7 @@ export async function makeTorrent(python: string, file: BenchFile, torrentPath: 
 export async function createLibtorrentPeers(
   { path, processes }: Workplace,
   file: BenchFile,
-  python: string,
+  { python, durable }: OtherOptions,
 ): Promise<SystemUnderTest> {
   const torrentPath = join(path, 'file.torrent');
   await makeTorrent(python, file, torrentPath);
@@ -70,6 +70,7 @@ export async function createLibtorrentPeers(
       const peers = ports.flatMap((port) => ['--peer', `127.0.0.1:${port}`]);
       const settings = ['--settings', JSON.stringify(LEECHER_SETTINGS)];
       const args = [LIBTORRENT_PEER, 'leech', torrentPath, outputFolder, ...settings, ...peers];
+      if (durable) args.push('--durable');
       const measured = await processes.measure('libtorrent leecher', python, args);
       const { event } = await measured.event('done');
       return { run: measured, transferSeconds: numberOf(event, 'seconds'), path: join(outputFolder, file.name) };

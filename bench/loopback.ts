@@ -14,7 +14,7 @@ import { runAll } from './loopback-runs.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { createPlainPeers } from './plain-peers.ts';
 import { createShoalPeers } from './shoal-peers.ts';
-import type { SystemUnderTest } from './system.ts';
+import type { OtherOptions, SystemUnderTest } from './system.ts';
 import { note, runBenchmark, withWorkplace, type Workplace } from './workplace.ts';
 
 const HELP = `usage: node bench/loopback.ts [options]
@@ -22,6 +22,7 @@ const HELP = `usage: node bench/loopback.ts [options]
   --size SIZE        bytes to move, as 1GiB or 500M (default: 1GiB)
   --runs N           counted runs of each system (default: 5)
   --sources N,N      numbers of sources to fetch from (default: 1,3)
+  --durable          the others sync their file to the disk before it counts, as Shoal always does
   --dir PATH         where everything happens (default: the system's temporary folder)
   --python PATH      the Python that runs the other systems (default: /usr/bin/python3)
   --json             one JSON document with every run instead of the tables
@@ -35,6 +36,7 @@ await runBenchmark(async () => {
       sources: { type: 'string', default: '1,3' },
       dir: { type: 'string', default: tmpdir() },
       python: { type: 'string', default: '/usr/bin/python3' },
+      durable: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -49,11 +51,12 @@ await runBenchmark(async () => {
   const machine = describeMachine();
 
   const { file, runs, libtorrent } = await withWorkplace(resolve(values.dir), async (place) => {
-    const libtorrent = await libtorrentVersion(values.python);
+    const { python, durable } = values;
+    const libtorrent = await libtorrentVersion(python);
     if (libtorrent === undefined) note(LIBTORRENT_MISSING);
     note(`writing ${humanBytes(size)} of random bytes in ${place.path}`);
     const file = await createBenchFile(join(place.path, 'original'), 'bench.bin', size);
-    const systems = await createSystems(place, file, { python: values.python, libtorrent: libtorrent !== undefined });
+    const systems = await createSystems(place, file, { python, durable, libtorrent: libtorrent !== undefined });
     const runs = await runAll({
       systems,
       file,
@@ -70,7 +73,16 @@ await runBenchmark(async () => {
 
   const results = summarizeRuns(runs, size);
   if (values.json) {
-    const report = { machine, libtorrent: libtorrent ?? null, size, runCount, sha256: file.sha256, results, runs };
+    const report = {
+      machine,
+      libtorrent: libtorrent ?? null,
+      durable: values.durable,
+      size,
+      runCount,
+      sha256: file.sha256,
+      results,
+      runs,
+    };
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     return;
   }
@@ -83,6 +95,9 @@ await runBenchmark(async () => {
       '',
       costTable(results),
       '',
+      values.durable
+        ? 'Every system syncs the file to the disk before it counts as done.'
+        : 'Shoal syncs the file to the disk before it counts as done, the others do not (--durable makes them).',
       'transfer: by each system itself, from asking to having the file. process: from starting the receiver to its exit.',
       "Shoal/other: ratio of speeds by medians, above 1 Shoal is faster. own/RSS: a process's own memory / with file pages it maps.",
       '',
@@ -93,10 +108,10 @@ await runBenchmark(async () => {
 async function createSystems(
   place: Workplace,
   file: BenchFile,
-  options: { readonly python: string; readonly libtorrent: boolean },
+  options: OtherOptions & { readonly libtorrent: boolean },
 ): Promise<readonly SystemUnderTest[]> {
   const systems = [await createShoalPeers(place, file)];
-  if (options.libtorrent) systems.push(await createLibtorrentPeers(place, file, options.python));
-  systems.push(createPlainPeers(place, file, options.python));
+  if (options.libtorrent) systems.push(await createLibtorrentPeers(place, file, options));
+  systems.push(createPlainPeers(place, file, options));
   return systems;
 }

@@ -3,13 +3,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sourceFolder, type BenchFile } from './bench-file.ts';
 import type { BenchProcess } from './processes.ts';
-import { numberOf, type Reception, type SystemUnderTest } from './system.ts';
+import { numberOf, type OtherOptions, type Reception, type SystemUnderTest } from './system.ts';
 import type { Workplace } from './workplace.ts';
 
 const PLAIN_PEER = fileURLToPath(new URL('others/plain_peer.py', import.meta.url));
 const PLAIN_GET = fileURLToPath(new URL('others/plain_get.py', import.meta.url));
 
-export function createPlainPeers({ path, processes }: Workplace, file: BenchFile, python: string): SystemUnderTest {
+export function createPlainPeers(
+  { path, processes }: Workplace,
+  file: BenchFile,
+  options: OtherOptions,
+): SystemUnderTest {
+  const { python, durable } = options;
   const sources: BenchProcess[] = [];
   const ports: number[] = [];
 
@@ -26,7 +31,14 @@ export function createPlainPeers({ path, processes }: Workplace, file: BenchFile
     },
     async receive(outputFolder): Promise<Reception> {
       const output = join(outputFolder, file.name);
-      const args = [PLAIN_GET, file.name, String(file.size), output, ...ports.map(String)];
+      const args = [
+        PLAIN_GET,
+        ...(durable ? ['--durable'] : []),
+        file.name,
+        String(file.size),
+        output,
+        ...ports.map(String),
+      ];
       const run = await processes.measure('plain receiver', python, args);
       const { event } = await run.event('done');
       return { run, transferSeconds: numberOf(event, 'seconds'), path: output };

@@ -69,7 +69,7 @@ function memoryOf(pid: number): Memory | undefined {
     return match === null ? 0 : Number(match[1]) * 1024;
   };
   const residentBytes = field('VmHWM');
-  return residentBytes === 0 ? undefined : { residentBytes, ownBytes: field('RssAnon') + field('RssShmem') };
+  return residentBytes === 0 ? undefined : { residentBytes, ownBytes: field('RssAnon') };
 }
 
 function statFields(pid: string): { user: number; system: number; endedUser: number; endedSystem: number } | undefined {

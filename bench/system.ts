@@ -9,6 +9,13 @@ export interface Reception {
   readonly path: string;
 }
 
+export interface OtherOptions {
+  /** The interpreter that runs the other systems. */
+  readonly python: string;
+  /** Their receivers sync the file to the disk before they count it as done, as Shoal always does. */
+  readonly durable: boolean;
+}
+
 export interface SystemUnderTest {
   readonly name: string;
   /** Starts sources until this many run; resolves when each can serve the file. */

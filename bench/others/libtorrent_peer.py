@@ -1,10 +1,12 @@
 """One libtorrent peer of one torrent: TCP only, unencrypted, no discovery of its own; it knows the peers it is told.
 
 A seeder prints {"event": "listening", "port": N} and stays. A leecher prints {"event": "done", "seconds": S} when every piece has
-passed its check, counted from the moment the torrent was added, and ends, or stays to seed with --stay.
+passed its check, counted from the moment the torrent was added, and ends, or stays to seed with --stay. With --durable the
+file is synced to the disk before it counts as done.
 """
 import argparse
 import json
+import os
 import sys
 import time
 
@@ -20,7 +22,9 @@ BASE_SETTINGS = {
     'enable_incoming_utp': False,
     'out_enc_policy': libtorrent.enc_policy.pe_disabled.real,
     'in_enc_policy': libtorrent.enc_policy.pe_disabled.real,
-    'alert_mask': libtorrent.alert.category_t.status_notification | libtorrent.alert.category_t.error_notification,
+    'alert_mask': libtorrent.alert.category_t.status_notification
+    | libtorrent.alert.category_t.storage_notification
+    | libtorrent.alert.category_t.error_notification,
 }
 
 
@@ -33,11 +37,17 @@ def parse_arguments():
     parser.add_argument('--peer', action='append', default=[], help='HOST:PORT, may be repeated')
     parser.add_argument('--settings', type=json.loads, default={})
     parser.add_argument('--stay', action='store_true')
+    parser.add_argument('--durable', action='store_true')
     return parser.parse_args()
 
 
 def say(**event):
     print(json.dumps(event), flush=True)
+
+
+def sync(path):
+    with open(path, 'r+b') as file:
+        os.fsync(file.fileno())
 
 
 def alerts(session):
@@ -63,10 +73,15 @@ def main():
     for peer in arguments.peer:
         host, port = peer.rsplit(':', 1)
         torrent.connect_peer((host, int(port)))
+    finished = libtorrent.cache_flushed_alert if arguments.durable else libtorrent.torrent_finished_alert
     for alert in alerts(session):
         if isinstance(alert, libtorrent.listen_succeeded_alert):
             say(event='listening', port=session.listen_port())
-        elif isinstance(alert, libtorrent.torrent_finished_alert) and arguments.role == 'leech':
+        elif isinstance(alert, libtorrent.torrent_finished_alert) and arguments.role == 'leech' and arguments.durable:
+            torrent.flush_cache()  # answered by the next alert looked for
+        elif isinstance(alert, finished) and arguments.role == 'leech':
+            if arguments.durable:
+                sync(os.path.join(arguments.folder, wanted.ti.files().file_path(0)))
             say(event='done', seconds=time.monotonic() - began)
             if not arguments.stay:
                 return

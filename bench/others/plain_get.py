@@ -1,8 +1,9 @@
 """Fetches a file from plain peers: as many equal ranges as peers, a thread for each, written straight to its place. Verifies nothing.
 
-usage: plain_get.py NAME SIZE OUTPUT PORT...          prints {"event": "done", "seconds": S}
+usage: plain_get.py [--durable] NAME SIZE OUTPUT PORT...          --durable: synced to the disk before it counts; prints {"event": "done", "seconds": S}
 """
 import json
+import os
 import socket
 import sys
 import threading
@@ -30,8 +31,10 @@ class Range(threading.Thread):
 
 
 def main():
-    name, size, output = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    ports = [int(port) for port in sys.argv[4:]]
+    arguments = [argument for argument in sys.argv[1:] if argument != '--durable']
+    durable = len(arguments) < len(sys.argv) - 1
+    name, size, output = arguments[0], int(arguments[1]), arguments[2]
+    ports = [int(port) for port in arguments[3:]]
     began = time.monotonic()
     with open(output, 'wb') as file:
         file.truncate(size)
@@ -41,6 +44,9 @@ def main():
         part.start()
     for part in ranges:
         part.join()
+    if durable:
+        with open(output, 'r+b') as file:
+            os.fsync(file.fileno())
     seconds = time.monotonic() - began
     if any(part.missing for part in ranges):
         sys.exit('a peer closed the connection before its range was whole')
