@@ -77,8 +77,11 @@ export const CONNECTIONS_OUTBOUND_TARGET = 12;
 export const CONTROL_FRAMES_PER_SECOND = 500;
 export const CONTROL_FRAMES_BURST = 4_000;
 export const CONTROL_FRAMES_PER_FRAGMENT = 4;
-/** Bytes a socket may hold unsent before we stop producing data for it. */
-export const SOCKET_UNSENT_BYTES_MAX = 128 * KiB;
+/** Bytes a socket may hold unsent before we stop producing data for it: on a link that takes writes at once, and on others. */
+export const SOCKET_UNSENT_BYTES_MAX = 512 * KiB;
+export const SOCKET_UNSENT_BYTES_SLOW_MAX = 128 * KiB;
+/** Fragments are handed to the kernel in batches of so many bytes: fewer, larger writes cost less CPU. */
+export const WRITE_BATCH_BYTES_MAX = 260 * KiB;
 /** Bytes of control messages that may wait for a peer that does not read; more: the connection is closed. */
 export const CONTROL_QUEUE_BYTES_MAX = 4 * MiB;
 /** Bytes of fragments that may wait in one connection. A producer that minds SOCKET_UNSENT_BYTES_MAX stays far below; more is a bug. */
@@ -269,6 +272,27 @@ export const INDEX_BATCH_ROWS = 512;
 export const INDEX_BATCH_MS = 250;
 /** Data directories tried for one set of shared paths (`-2`, `-3`, ...). All in use: conflict. */
 export const DATA_DIRECTORIES_MAX = 64;
+/** Bytes of one request line on a node's control socket. Longer: refused with a sentence, connection closed. */
+export const CONTROL_LINE_BYTES_MAX = 64 * KiB;
+/** Bytes of one answer line of a node, for whoever asks it. Longer: the call fails. Room for CONTROL_TRANSFERS_MAX long names. */
+export const CONTROL_ANSWER_BYTES_MAX = 16 * MiB;
+/** Connections of one control socket, and requests at work on one of them. More: refused. */
+export const CONTROL_CONNECTIONS_MAX = 16;
+export const CONTROL_REQUESTS_MAX = 16;
+/** A control connection without a request at work is closed after this much silence. */
+export const CONTROL_IDLE_MS = 30_000;
+/** Answers that may wait for a reader that takes none. From the first on progress is left out; more: the connection is closed. */
+export const CONTROL_UNSENT_BYTES_MAX = 32 * MiB;
+/** Transfers one status names, those that move first; what a node shares and moves is always counted whole. */
+export const CONTROL_TRANSFERS_MAX = 1_000;
+/** A node that has not answered for its status after this is passed over, and said so. */
+export const CONTROL_ANSWER_TIMEOUT_MS = 2_000;
+/** A node that was asked to give up a download has this long to write down what it has; then its caller ends without it. */
+export const CONTROL_CANCEL_TIMEOUT_MS = 5_000;
+/** Nodes of one user that are asked for their status. More: passed over, and said so. */
+export const CONTROL_NODES_MAX = 256;
+/** Longest path of a Unix socket, in bytes: macOS takes 103, Linux 107. Longer: the socket lies in the folder of temporary files. */
+export const CONTROL_PATH_BYTES_MAX = 103;
 
 // ---- the command line ------------------------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@
  *                                          >-- one writev --> socket --> kernel
  *     sendFragment() -> fragment queue --/
  *
- * The socket is given more only when the kernel has taken all of the last write, so that at most one fragment stands between a
- * new control message and the kernel. Control messages of one turn of the event loop leave in one write. Rate limits, when they
+ * The socket is given more only when the kernel has taken all of the last write, so that at most one batch of fragments stands
+ * between a new control message and the kernel: on a link that is fast enough for it to matter, a millisecond. Control messages of one turn of the event loop leave in one write. Rate limits, when they
  * come, decide in `#write` whether the next fragment may go; nothing else has to know of them.
  */
 import type { Socket } from 'node:net';
@@ -24,6 +24,9 @@ export interface OutboxEvents {
   overflow(): void;
 }
 
+/** A write that took longer had to wait for the other side. */
+const FAST_WRITE_MS = 5;
+
 interface QueuedFragment {
   readonly header: Uint8Array;
   readonly bytes: Uint8Array;
@@ -40,6 +43,8 @@ export class Outbox {
   #scheduled = false;
   #wasFull = false;
   #bytesWritten = 0;
+  /** The kernel took the last write at once: larger ones may follow. Else a link is slow, and what is queued delays what is urgent. */
+  #isFast = false;
   /** Set by `end`: what goes last, before the end of the stream. */
   #last: Uint8Array | 'nothing' | undefined;
   #closed = false;
@@ -60,7 +65,7 @@ export class Outbox {
   }
 
   get hasRoom(): boolean {
-    return this.unsentBytes < limits.SOCKET_UNSENT_BYTES_MAX;
+    return this.unsentBytes < (this.#isFast ? limits.SOCKET_UNSENT_BYTES_MAX : limits.SOCKET_UNSENT_BYTES_SLOW_MAX);
   }
 
   /** Queues a whole frame; it leaves with the others of this turn. */
@@ -140,24 +145,46 @@ export class Outbox {
     return false;
   }
 
-  /** All control messages and one fragment, as one write. */
+  /** All control messages and a batch of fragments, as one write. */
   #write(): void {
     const control = this.#takeControl();
-    const fragment = this.#fragments.shift();
-    if (fragment === undefined) {
+    const batch = this.#takeFragments();
+    const last = batch.pop();
+    if (last === undefined) {
       if (control !== undefined) this.#socket.write(control, () => this.#onWritten(control.length));
       return;
     }
-    const { header, bytes, flushed } = fragment;
-    this.#fragmentBytes -= header.length + bytes.length;
+    let byteCount = (control?.length ?? 0) + last.header.length + last.bytes.length;
+    const startedAtMs = performance.now();
     this.#socket.cork();
     if (control !== undefined) this.#socket.write(control);
-    this.#socket.write(header);
-    this.#socket.write(bytes, () => {
-      flushed?.();
-      this.#onWritten((control?.length ?? 0) + header.length + bytes.length);
+    for (const { header, bytes } of batch) {
+      byteCount += header.length + bytes.length;
+      this.#socket.write(header);
+      this.#socket.write(bytes);
+    }
+    this.#socket.write(last.header);
+    this.#socket.write(last.bytes, () => {
+      this.#isFast = performance.now() - startedAtMs < FAST_WRITE_MS;
+      for (const { flushed } of batch) flushed?.();
+      last.flushed?.();
+      this.#onWritten(byteCount);
     });
     this.#socket.uncork();
+  }
+
+  /** As many fragments as one write may have; at least one, if there is one. */
+  #takeFragments(): QueuedFragment[] {
+    let byteCount = 0;
+    let count = 0;
+    for (const { header, bytes } of this.#fragments) {
+      byteCount += header.length + bytes.length;
+      if (count > 0 && (!this.#isFast || byteCount > limits.WRITE_BATCH_BYTES_MAX)) break;
+      count++;
+    }
+    const batch = this.#fragments.splice(0, count);
+    for (const { header, bytes } of batch) this.#fragmentBytes -= header.length + bytes.length;
+    return batch;
   }
 
   /** Small frames cost less as one piece of memory than as many pieces of one write. */

@@ -15,6 +15,8 @@ export interface NodeOptions {
   readonly limitUp?: number | undefined;
   readonly limitDown?: number | undefined;
   readonly token?: string | undefined;
+  /** The data home below which other processes of this user find the node; undefined: it has no control socket. */
+  readonly controlHome?: string | undefined;
 }
 
 /** A file of the library that has its manifest. */
@@ -118,6 +120,8 @@ export interface NodeStatus {
   readonly peer: string;
   readonly address: string;
   readonly tracker: { readonly url: string; readonly state: 'connected' | 'away' };
+  /** Absolute paths, without symbolic links, of the folders and files that are shared. */
+  readonly roots: readonly string[];
   readonly sharedFiles: number;
   readonly sharedBytes: number;
   readonly connections: number;

@@ -54,7 +54,7 @@ export class ChunkBuffers<B extends Uint8Array = Uint8Array<ArrayBuffer>> {
 
 /** Buffers for sending. */
 export function createSendBuffers(): ChunkBuffers {
-  return new ChunkBuffers((byteCount) => Buffer.allocUnsafeSlow(byteCount) as Uint8Array<ArrayBuffer>);
+  return new ChunkBuffers<Uint8Array<ArrayBuffer>>((byteCount) => Buffer.allocUnsafeSlow(byteCount));
 }
 
 /** Buffers for receiving. */

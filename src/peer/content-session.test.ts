@@ -235,5 +235,5 @@ test('candidates are dialled, and the tracker is asked again while there are too
   expect(leecher.told).toContain('dial bb');
   await until(() => leecher.told.includes('need peers'), 'it asks for more');
   leecher.session.dialFailed('bb');
-  expect(leecher.session.stallReason()).toBe('no-source');
+  await until(() => leecher.session.stallReason() === 'no-source', 'it says why nothing moves');
 });

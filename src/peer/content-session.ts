@@ -134,7 +134,7 @@ export class ContentSession {
 
   /** What every source has given so far, most bytes first. */
   get sources(): readonly SourceCount[] {
-    return [...this.#sources.values()].filter((one) => one.chunks > 0).sort((a, b) => b.bytes - a.bytes);
+    return [...this.#sources.values()].filter((one) => one.chunks > 0).toSorted((a, b) => b.bytes - a.bytes);
   }
 
   get neighbours(): NeighbourView[] {
@@ -231,7 +231,7 @@ export class ContentSession {
       open.link.close(reason, text);
     }
     this.#links.clear();
-    await Promise.allSettled([...this.#pendingWork]);
+    await Promise.allSettled(this.#pendingWork);
     for (const buffer of this.#incoming.values()) this.#options.buffers.give(buffer);
     this.#incoming.clear();
   }

@@ -229,7 +229,7 @@ class Fetch {
       throw error;
     } finally {
       this.#closed = true;
-      await digest.abort();
+      digest.abort();
       await partial.close();
       await temporary?.remove();
     }

@@ -41,7 +41,7 @@ export function streamInOrder(
   output: Writable,
   signal: AbortSignal,
 ): InOrderStream {
-  let wake: () => void = () => undefined;
+  let wake = nothing;
   let stopped = false;
   const run = async (): Promise<void> => {
     const buffer = Buffer.allocUnsafe(layout.chunkSize);
@@ -66,6 +66,8 @@ export function streamInOrder(
     },
   };
 }
+
+function nothing(): void {}
 
 /** Resolves when the output has taken the bytes, so that the buffer may be used again; an output that takes none does not outlive the signal. */
 function writeAll(output: Writable, bytes: Uint8Array, signal: AbortSignal): Promise<void> {

@@ -82,7 +82,7 @@ class Node implements PeerNode {
       manifestOf: (contentId) => this.#sessions.get(contentId)?.manifest,
     });
     this.#range = new RangeFrontend({
-      open: async (name) => await this.#shared?.openForRange(name),
+      open: (name) => Promise.resolve(this.#shared?.openForRange(name)),
       reserve: (byteCount) => this.#uploader.reserve(byteCount),
       onSent: (byteCount) => {
         this.#rangeSentBytes += byteCount;
@@ -108,9 +108,9 @@ class Node implements PeerNode {
       ...this.#options.listen,
       connections: this.#connections,
       onNative: (connection, arrival) => void this.#native.accept(connection, arrival),
-      onRange: ({ socket, head, proven }) => {
-        proven();
-        this.#range.serve(socket, head);
+      onRange: (arrival) => {
+        arrival.proven();
+        this.#range.serve(arrival.socket, arrival.head);
       },
     });
   }
@@ -150,7 +150,7 @@ class Node implements PeerNode {
   /** In an order that lets others hear of it: first the tracker and the peers, then the port, last the files. */
   async #close(): Promise<void> {
     this.#abort.abort();
-    await Promise.allSettled([...this.#jobs]);
+    await Promise.allSettled(this.#jobs);
     const left = this.#announcer.close();
     this.#range.close();
     await this.#sessions.closeAll();
@@ -203,7 +203,7 @@ class Node implements PeerNode {
       single: false,
       events: {
         needPeers: () => undefined,
-        diskProblem: (_error, chunkIndex) => this.#shared?.reportMismatch(contentId, chunkIndex),
+        diskProblem: (_error, chunkIndex) => void this.#shared?.reportMismatch(contentId, chunkIndex),
       },
     });
   }

@@ -47,7 +47,7 @@ export class SharedLibrary {
     try {
       return new SharedLibrary(options, lock, await openLibrary({ dataDir: lock.dataDir }));
     } catch (error) {
-      await lock.release();
+      lock.release();
       throw error;
     }
   }
@@ -115,7 +115,7 @@ export class SharedLibrary {
   async close(): Promise<void> {
     this.#watchers.clear();
     await this.#library.close();
-    await this.#lock.release();
+    this.#lock.release();
   }
 
   #onAdded(file: LibraryFile): void {

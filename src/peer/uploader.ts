@@ -46,6 +46,8 @@ export class Uploader {
   readonly #clock: () => number;
   readonly #bucket: TokenBucket;
   readonly #active: Active[] = [];
+  /** Over, but with fragments that their link still holds. */
+  readonly #lingering = new Set<Active>();
   #turn = 0;
   #timer: NodeJS.Timeout | undefined;
   #pumping = false;
@@ -74,14 +76,20 @@ export class Uploader {
       settled: false,
     };
     this.#active.push(active);
-    send.read(active.buffer.subarray(0, send.byteCount)).then(
-      () => {
-        if (active.stopping) this.#end(active, 'stopped', undefined);
-        else active.state = 'sending';
-        this.pump();
-      },
-      (error: unknown) => this.#end(active, 'unreadable', error),
-    );
+    void this.#read(active);
+  }
+
+  async #read(active: Active): Promise<void> {
+    const { send, buffer } = active;
+    try {
+      await send.read(buffer.subarray(0, send.byteCount));
+    } catch (error) {
+      this.#end(active, 'unreadable', error);
+      return;
+    }
+    if (active.stopping) this.#end(active, 'stopped', undefined);
+    else active.state = 'sending';
+    this.pump();
   }
 
   /** Stops a send at the next fragment boundary; `ended('stopped')` follows unless its last byte is out already. */
@@ -94,6 +102,7 @@ export class Uploader {
 
   /** Forgets every send of a link that has ended; nothing is reported for them. */
   drop(link: PeerLink): void {
+    for (const one of this.#lingering) if (one.send.link === link) one.settled = true;
     for (const active of this.#active.filter((one) => one.send.link === link)) {
       active.settled = true;
       active.stopping = true;
@@ -140,7 +149,7 @@ export class Uploader {
 
   close(): void {
     clearTimeout(this.#timer);
-    for (const active of [...this.#active]) this.drop(active.send.link);
+    for (const link of new Set(this.#active.map((active) => active.send.link))) this.drop(link);
   }
 
   #sendFragment(active: Active, byteCount: number): void {
@@ -171,6 +180,7 @@ export class Uploader {
   /** What waits in the link may still be overtaken by messages, so a send is over only when its last fragment has left. */
   #settle(active: Active): void {
     if (active.state !== 'over' || active.unflushed > 0) return;
+    this.#lingering.delete(active);
     this.#buffers.give(active.buffer);
     if (active.settled || active.ended === undefined) return;
     active.settled = true;
@@ -179,6 +189,7 @@ export class Uploader {
 
   #remove(active: Active): void {
     active.state = 'over';
+    this.#lingering.add(active);
     const at = this.#active.indexOf(active);
     this.#active.splice(at, 1);
     if (this.#turn >= at) this.#turn--;

@@ -27,14 +27,28 @@ async function readDescriptor(url: string, signal: AbortSignal | undefined): Pro
     const response = await fetch(url, { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) });
     if (response.status === 404) throw new ShoalError('no-such-name', `there is no descriptor at ${url}`);
     if (!response.ok) throw new ShoalError('tracker-unreachable', `${url} answered ${response.status}`);
-    text = await response.text();
+    text = await readText(response, url);
   } catch (error) {
     if (error instanceof ShoalError) throw error;
+    if (signal?.aborted === true)
+      throw new ShoalError('cancelled', `fetching the descriptor at ${url} was interrupted`, { cause: error });
     throw new ShoalError('tracker-unreachable', `the descriptor at ${url} could not be fetched`, { cause: error });
   }
-  if (text.length > DESCRIPTOR_BYTES_MAX)
-    throw new ShoalError('too-large', `the descriptor at ${url} is larger than ${DESCRIPTOR_BYTES_MAX} bytes`);
   return descriptorContent(url, text);
+}
+
+/** The body, as long as it keeps to the limit: whoever serves it may send without end. */
+async function readText(response: Response, url: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let byteCount = 0;
+  for await (const part of response.body ?? []) {
+    byteCount += part.length;
+    if (byteCount > DESCRIPTOR_BYTES_MAX)
+      throw new ShoalError('too-large', `the descriptor at ${url} is larger than ${DESCRIPTOR_BYTES_MAX} bytes`);
+    text += decoder.decode(part, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 function descriptorContent(url: string, text: string): Wanted {

@@ -41,11 +41,17 @@ class Lane {
   #orders: ChunkOrder[] = [];
   #lastId = 0;
 
-  constructor(index: number) {
+  /** @param onDead the thread is no more: give it no further orders. */
+  constructor(index: number, onDead: (lane: Lane) => void) {
     this.#worker = new Worker(workerUrl('chunk-worker', import.meta.url), { name: `shoal-chunk-${index}` });
     this.#worker.on('message', (answer: ChunkAnswer) => this.#onAnswer(answer));
-    this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
-    // work under way keeps the process alive through the promise that waits for it, not through the thread
+    const die = (error: Error): void => {
+      onDead(this);
+      this.#fail(error);
+    };
+    this.#worker.on('error', (error) => die(error instanceof Error ? error : new Error(String(error))));
+    this.#worker.on('exit', () => die(new ShoalError('cancelled', 'the thread that writes chunks has ended')));
+    // work under way keeps the process alive through `ref`, an idle thread does not
     this.#worker.unref();
   }
 
@@ -119,6 +125,11 @@ export function createChunkWorkers(threadCount: number = defaultThreadCount()): 
     return id;
   };
 
+  const remove = (lane: Lane): void => {
+    const at = lanes.indexOf(lane);
+    if (at >= 0) lanes.splice(at, 1);
+  };
+
   const leastBusy = (): Lane | undefined => {
     let best: Lane | undefined;
     for (const lane of lanes) if (best === undefined || lane.pendingCount < best.pendingCount) best = lane;
@@ -144,7 +155,7 @@ export function createChunkWorkers(threadCount: number = defaultThreadCount()): 
       if (id !== undefined) for (const lane of lanes) lane.forget(id);
     },
     start() {
-      while (lanes.length < threadCount) lanes.push(new Lane(lanes.length));
+      while (lanes.length < threadCount) lanes.push(new Lane(lanes.length, remove));
     },
     async close() {
       await Promise.all(lanes.splice(0).map((lane) => lane.close()));

@@ -15,7 +15,12 @@ export interface DataDirectoryOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** `$SHOAL_DATA_HOME/nodes/<12 hex>`, with `$XDG_DATA_HOME/shoal` or `~/.local/share/shoal` in the place of the first. */
+/** `$SHOAL_DATA_HOME`, else `$XDG_DATA_HOME/shoal`, else `~/.local/share/shoal`: below it a user's nodes keep all they keep. */
+export function dataHome(env: DataDirectoryOptions['env']): string {
+  return resolve(setting(env, 'SHOAL_DATA_HOME') ?? join(setting(env, 'XDG_DATA_HOME') ?? homeData(), 'shoal'));
+}
+
+/** `<data home>/nodes/<12 hex>`. */
 export function defaultDataDirectory(options: Omit<DataDirectoryOptions, 'explicit'>): string {
   const { sharedPaths, env } = options;
   const key = sharedPaths
@@ -23,8 +28,7 @@ export function defaultDataDirectory(options: Omit<DataDirectoryOptions, 'explic
     .toSorted()
     .join('\0');
   const digits = toHex(sha256(new TextEncoder().encode(key))).slice(0, 12);
-  const base = setting(env, 'SHOAL_DATA_HOME') ?? join(setting(env, 'XDG_DATA_HOME') ?? homeData(), 'shoal');
-  return join(resolve(base), 'nodes', digits);
+  return join(dataHome(env), 'nodes', digits);
 }
 
 /**

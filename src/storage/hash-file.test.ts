@@ -53,11 +53,13 @@ describe('hashFile()', () => {
     withTempFolder(async (folder) => {
       const path = join(folder, 'f');
       await writeFile(path, seededBytes(4_000_000));
-      const growing = hashFile(path, { onBytes: () => void appendFile(path, 'x') });
+      const appends: Promise<void>[] = [];
+      const growing = hashFile(path, { onBytes: () => void appends.push(appendFile(path, 'x')) });
       await expect(growing).rejects.toMatchObject({ code: 'conflict', message: `${path} changed while it was hashed` });
+      await Promise.all(appends);
       await writeFile(join(folder, 'other'), seededBytes(4_000_000, 2));
       let renamed: Promise<void> | undefined;
-      const replaced = hashFile(path, { onBytes: () => (renamed ??= rename(join(folder, 'other'), path)) });
+      const replaced = hashFile(path, { onBytes: () => void (renamed ??= rename(join(folder, 'other'), path)) });
       await expect(replaced).rejects.toMatchObject({ code: 'conflict' });
       await renamed;
     }));
@@ -75,7 +77,7 @@ describe('hashFile()', () => {
     }));
 });
 
-describe('createHashPool()', () => {
+describe('createHashPool()', { timeout: 30_000 }, () => {
   it('hashes many files on threads as one does alone, and reports every byte', () =>
     withTempFolder(async (folder) => {
       const pool = createHashPool({ workersMax: 2 });

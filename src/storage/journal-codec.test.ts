@@ -74,9 +74,9 @@ function modelOf(list: readonly JournalRecord[]) {
   const having = (test: (what: 'durable' | 'suspect' | number) => boolean) =>
     [...state].filter(([, what]) => test(what)).map(([chunk]) => chunk);
   return {
-    durable: having((what) => what === 'durable').sort((a, b) => a - b),
-    recent: having((what) => typeof what === 'number').sort((a, b) => a - b),
-    suspect: having((what) => what === 'suspect').sort((a, b) => a - b),
+    durable: having((what) => what === 'durable').toSorted((a, b) => a - b),
+    recent: having((what) => typeof what === 'number').toSorted((a, b) => a - b),
+    suspect: having((what) => what === 'suspect').toSorted((a, b) => a - b),
   };
 }
 

@@ -43,7 +43,7 @@ async function withLibrary(
 
 const still = { watch: false };
 
-describe('openLibrary()', () => {
+describe('openLibrary()', { timeout: 30_000 }, () => {
   it('shares files and folders under their names, and says how far it is', () =>
     withTempFolder(async (folder) => {
       const shared = join(folder, 'shared');
@@ -54,7 +54,11 @@ describe('openLibrary()', () => {
       let last: LibraryProgress | undefined;
       const options = { ...still, onProgress: (progress: LibraryProgress) => (last = progress) };
       await withLibrary(folder, { ...options, paths: [shared, join(folder, 'single.txt')] }, async ({ library }) => {
-        expect([...library.files()].map((file) => file.name).sort()).toEqual(['empty', 'single.txt', 'sub/deep/a.bin']);
+        expect([...library.files()].map((file) => file.name).toSorted()).toEqual([
+          'empty',
+          'single.txt',
+          'sub/deep/a.bin',
+        ]);
         expect(library.byName('sub/deep/a.bin')?.manifest).toEqual(manifestOf(bytes));
         const { contentId } = manifestOf(bytes);
         expect(library.byContentId(contentId)?.path).toBe(join(shared, 'sub', 'deep', 'a.bin'));
@@ -80,7 +84,7 @@ describe('openLibrary()', () => {
       await rm(at('c'));
       await withLibrary(folder, still, async ({ library }) => {
         expect(library.hashedBytes).toBe(70_000);
-        expect([...library.files()].map((file) => file.name).sort()).toEqual(['a2', 'b']);
+        expect([...library.files()].map((file) => file.name).toSorted()).toEqual(['a2', 'b']);
         expect(library.byName('a2')?.manifest).toEqual(manifestOf(seededBytes(100_000, 0)));
       });
       // Another chunk size is another content.
@@ -122,13 +126,13 @@ describe('openLibrary()', () => {
       await symlink(at('sub'), at('linked-folder'));
       const paths = [join(folder, 'shared'), join(folder, 'other')];
       await withLibrary(folder, { ...still, paths }, async ({ library, problems }) => {
-        expect([...library.files()].map((file) => file.name).sort()).toEqual([
+        expect([...library.files()].map((file) => file.name).toSorted()).toEqual([
           'good',
           'link',
           'mine.part',
           'sub/inside',
         ]);
-        expect(problems.sort()).toEqual([
+        expect(problems.toSorted()).toEqual([
           `/other/good: it would have the name good, which ${at('good')} has already`,
           '/shared/back\\slash: its name cannot be shared: it contains a backslash, which divides folders on Windows',
           '/shared/con.txt: its name cannot be shared: "con.txt" is reserved on Windows',

@@ -7,6 +7,10 @@ import { tryLockFile } from './file-lock.ts';
 import { withTempFolder } from './fixtures.ts';
 import { acquireNodeLock, tryNodeLock } from './node-lock.ts';
 
+function directoryOf(sharedPaths: readonly string[], env: Record<string, string>): string {
+  return defaultDataDirectory({ sharedPaths, env });
+}
+
 describe('tryLockFile()', () => {
   it('gives a lock to one holder, again after release, and leaves no file when asked', () =>
     withTempFolder(async (folder) => {
@@ -23,7 +27,7 @@ describe('tryLockFile()', () => {
     }));
 });
 
-describe('acquireNodeLock()', () => {
+describe('acquireNodeLock()', { timeout: 30_000 }, () => {
   it('names the live process that holds a directory, and is free the moment that one is killed', () =>
     withTempFolder(async (folder) => {
       const module = new URL('./node-lock.ts', import.meta.url).href;
@@ -33,13 +37,16 @@ describe('acquireNodeLock()', () => {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       const exited = new Promise((resolve) => child.once('exit', resolve));
-      await new Promise((resolve) => child.stdout.once('data', resolve));
-      await expect(acquireNodeLock(folder)).rejects.toMatchObject({
-        code: 'conflict',
-        message: `the data directory ${folder} is in use by the live process ${child.pid}`,
-      });
-      child.kill('SIGKILL');
-      await exited;
+      try {
+        await new Promise((resolve) => child.stdout.once('data', resolve));
+        await expect(acquireNodeLock(folder)).rejects.toMatchObject({
+          code: 'conflict',
+          message: `the data directory ${folder} is in use by the live process ${child.pid}`,
+        });
+      } finally {
+        child.kill('SIGKILL');
+        await exited;
+      }
       const lock = await acquireNodeLock(folder);
       expect(await tryNodeLock(folder)).toEqual({ state: 'held', pid: process.pid });
       lock.release();
@@ -50,14 +57,14 @@ describe('acquireNodeLock()', () => {
 
 describe('openDataDirectory()', () => {
   it('is the same for the same paths in any order, below the folder the environment names', () => {
-    const at = (sharedPaths: readonly string[], env: Record<string, string>): string =>
-      defaultDataDirectory({ sharedPaths, env });
-    const first = at(['/a', '/b/../c'], { XDG_DATA_HOME: '/x' });
+    const first = directoryOf(['/a', '/b/../c'], { XDG_DATA_HOME: '/x' });
     expect(first).toMatch(/^\/x\/shoal\/nodes\/[0-9a-f]{12}$/);
-    expect(at(['/c', '/a'], { XDG_DATA_HOME: '/x' })).toBe(first);
-    expect(at(['/c', '/a'], { XDG_DATA_HOME: '/x', SHOAL_DATA_HOME: '/y' })).toBe(first.replace('/x/shoal', '/y'));
-    expect(at(['/c'], { XDG_DATA_HOME: '/x' })).not.toBe(first);
-    expect(at(['/c'], { SHOAL_DATA_HOME: '' })).toMatch(/\/\.local\/share\/shoal\/nodes\//);
+    expect(directoryOf(['/c', '/a'], { XDG_DATA_HOME: '/x' })).toBe(first);
+    expect(directoryOf(['/c', '/a'], { XDG_DATA_HOME: '/x', SHOAL_DATA_HOME: '/y' })).toBe(
+      first.replace('/x/shoal', '/y'),
+    );
+    expect(directoryOf(['/c'], { XDG_DATA_HOME: '/x' })).not.toBe(first);
+    expect(directoryOf(['/c'], { SHOAL_DATA_HOME: '' })).toMatch(/\/\.local\/share\/shoal\/nodes\//);
   });
 
   it('goes on to the next default directory while one is in use, but not from an explicit one', () =>

@@ -5,8 +5,10 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { createChunkLayout } from '../content/chunk-layout.ts';
 import { chunkDigestMatches, type Manifest } from '../content/manifest.ts';
+import { JOURNAL_SLACK_RECORDS } from '../limits.ts';
 import { digestChunk } from './digest-chunk.ts';
 import { manifestOf, seededBytes, withTempFolder } from './fixtures.ts';
+import { replayJournal } from './journal-codec.ts';
 import { openPartialFile, type PartialFile, type PartialFileOptions } from './partial-file.ts';
 
 const CHUNK = 16_384;
@@ -28,7 +30,19 @@ async function writeAll(file: PartialFile, of: Manifest = manifest): Promise<voi
     if (!file.have.has(index)) await file.write(index, chunkOf(index));
 }
 
-describe('openPartialFile()', () => {
+async function hasDurable(file: PartialFile, chunkIndex: number): Promise<boolean> {
+  const bytes = await readFile(`${file.targetPath}.journal`);
+  return replayJournal(bytes, { identity, layout: manifest })?.durable.has(chunkIndex) === true;
+}
+
+/** Overwrites the first two chunks. */
+const zeroFirst = async (path: string): Promise<void> => {
+  const handle = await open(`${path}.part`, 'r+');
+  await handle.write(new Uint8Array(CHUNK * 2), 0, CHUNK * 2, 0);
+  await handle.close();
+};
+
+describe('openPartialFile()', { timeout: 30_000 }, () => {
   it('writes chunks in any order and leaves nothing but the target', () =>
     withTempFolder(async (folder) => {
       const file = await openPartialFile(options(folder));
@@ -93,17 +107,26 @@ describe('openPartialFile()', () => {
         return have;
       };
       const all = Array.from({ length: 10 }, (_, index) => index);
-      const zeroFirst = async (path: string): Promise<void> => {
-        const handle = await open(`${path}.part`, 'r+');
-        await handle.write(new Uint8Array(CHUNK * 2), 0, CHUNK * 2, 0);
-        await handle.close();
-      };
       expect(await spoil(zeroFirst)).toEqual(all.slice(2));
       expect(await spoil((path) => truncate(`${path}.part`, 7 * CHUNK + 1))).toEqual(all.slice(0, 7));
       expect(await spoil((path) => rm(`${path}.journal`))).toEqual(all);
       expect(await spoil((path) => truncate(`${path}.journal`, 85))).toEqual([]);
       expect(await spoil((path) => writeFile(`${path}.journal`, 'not a journal'))).toEqual(all);
       expect(await spoil((path) => rm(`${path}.part`))).toEqual([]);
+    }));
+
+  it('trusts nothing in a part of another size, also when it cannot look', () =>
+    withTempFolder(async (folder) => {
+      for (const byteCount of [5 * CHUNK, 11 * CHUNK]) {
+        const first = await openPartialFile(options(folder));
+        await writeAll(first);
+        await first.close();
+        await truncate(`${first.targetPath}.part`, byteCount);
+        const again = await openPartialFile(options(folder, { matches: undefined }));
+        expect(again.have.count).toBe(0);
+        await writeAll(again);
+        expect(new Uint8Array(await readFile(await again.finish()))).toEqual(content);
+      }
     }));
 
   it('does not believe the journal of another content', () =>
@@ -143,6 +166,48 @@ describe('openPartialFile()', () => {
       expect([...again.have.clone()]).toEqual([1, 2, 8]);
       await again.discard();
       expect(await readdir(join(folder, 'a'))).toEqual([]);
+    }));
+
+  it('does not bring back a withdrawn chunk when it rewrites its journal, not even one withdrawn during a sync', () =>
+    withTempFolder(async (folder) => {
+      let reached = Promise.withResolvers<void>();
+      let gate: Promise<void> | undefined;
+      const openFile: PartialFileOptions['openFile'] = async (path, flags, mode) => {
+        const handle = await open(path, flags, mode);
+        const datasync = handle.datasync.bind(handle);
+        handle.datasync = async () => {
+          if (path.endsWith('.part')) {
+            reached.resolve();
+            await gate;
+          }
+          return datasync();
+        };
+        return handle;
+      };
+      const file = await openPartialFile(options(folder, { openFile, syncBytes: CHUNK }));
+      // Chunk 7 is durable before it is withdrawn, chunk 8 is on its way to be.
+      await file.write(7, chunkOf(7));
+      await reached.promise;
+      await expect.poll(async () => hasDurable(file, 7)).toBe(true);
+      await file.withdraw(7);
+      reached = Promise.withResolvers<void>();
+      const { promise, resolve: letGo } = Promise.withResolvers<void>();
+      gate = promise;
+      await file.write(8, chunkOf(8));
+      await reached.promise;
+      await file.withdraw(8);
+      letGo();
+      const recordsMax = 2 * manifest.chunkCount + JOURNAL_SLACK_RECORDS;
+      for (let count = 0; count <= recordsMax; count += 2) {
+        await file.write(0, chunkOf(0));
+        await file.withdraw(0);
+      }
+      await file.write(1, chunkOf(1));
+      await file.close();
+      const bytes = await readFile(`${file.targetPath}.journal`);
+      // Or nothing was rewritten.
+      expect(bytes.length).toBeLessThan(recordsMax * 16);
+      expect([...(replayJournal(bytes, { identity, layout: manifest })?.durable ?? [])]).toEqual([1]);
     }));
 
   it('lets one holder at a time have a target, in this process and in others', () =>
@@ -210,10 +275,10 @@ describe('openPartialFile()', () => {
       const openFile: PartialFileOptions['openFile'] = async (path, flags, mode) => {
         const handle = await open(path, flags, mode);
         const write = handle.write.bind(handle) as (...given: unknown[]) => Promise<never>;
-        handle.write = (async (...given: unknown[]) => {
+        handle.write = async (...given: unknown[]) => {
           if (isFull && path.endsWith('.part')) throw Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC' });
           return write(...given);
-        }) as typeof handle.write;
+        };
         return handle;
       };
       const file = await openPartialFile(options(folder, { openFile }));

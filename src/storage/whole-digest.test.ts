@@ -5,7 +5,7 @@ import { sha256 } from './digest-chunk.ts';
 import { seededBytes, withTempFolder } from './fixtures.ts';
 import { createWholeDigest } from './whole-digest.ts';
 
-describe('createWholeDigest()', () => {
+describe('createWholeDigest()', { timeout: 30_000 }, () => {
   it('follows several files as they grow, small and large', () =>
     withTempFolder(async (folder) => {
       const sizes = [0, 5_000, 11_000_000, 12_345_678];

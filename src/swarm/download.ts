@@ -279,8 +279,7 @@ export class Download {
     if (request.byteCount > byteCount) neighbour.rate.add((request.byteCount * 1000) / tookMs);
     else neighbour.rate.add((request.byteCount * 1000) / Math.max(1, nowMs - request.requestedAtMs));
     this.#context.emit({ type: 'verify', link: neighbour.link, requestId, chunkIndex: request.chunkIndex });
-    if (neighbour.declined === 'busy' && neighbour.wantedCount > 0) this.#rearm(neighbour);
-    else this.#rearmOne();
+    this.#rearmOne(nowMs);
   }
 
   verified(link: LinkId, requestId: number, ok: boolean, nowMs: number): void {
@@ -318,7 +317,7 @@ export class Download {
     }
     this.#context.have.add(request.chunkIndex);
     this.#lastGainedMs = nowMs;
-    this.#rearmOne();
+    this.#rearmOne(nowMs);
     return request;
   }
 
@@ -357,7 +356,8 @@ export class Download {
 
   tick(nowMs: number): void {
     if (!this.wantsMore) return;
-    if (this.#bucket.bytesPerSecond !== Number.POSITIVE_INFINITY && this.#bucket.waitMs(nowMs) === 0) this.#rearmOne();
+    if (this.#bucket.bytesPerSecond !== Number.POSITIVE_INFINITY && this.#bucket.waitMs(nowMs) === 0)
+      this.#rearmOne(nowMs);
     if (nowMs < this.#nextCheckMs) return;
     const endgame = this.#picker.pickableCount === 0;
     this.#nextCheckMs = nowMs + (endgame ? ENDGAME_INTERVAL_MS : CHECK_INTERVAL_MS);
@@ -502,13 +502,13 @@ export class Download {
     if (neighbour.declined === 'nothing-needed' && !this.#context.options.single) this.#rearm(neighbour);
   }
 
-  /** The one of those we told to wait that has waited longest. */
-  #rearmOne(): void {
+  /** Of those we told to wait and have room for now, the one that has waited longest: to wake one in vain costs four messages. */
+  #rearmOne(nowMs: number): void {
     for (const link of this.#waiting) {
       const neighbour = this.#context.neighbours.get(link);
       if (neighbour === undefined || neighbour.declined !== 'busy') {
         this.#waiting.delete(link);
-      } else if (neighbour.wantedCount > 0) {
+      } else if (neighbour.wantedCount > 0 && this.#hasRoom(neighbour, nowMs)) {
         this.#rearm(neighbour);
         return;
       }

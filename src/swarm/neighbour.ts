@@ -74,7 +74,7 @@ export class Neighbour {
   neededCount = 0;
   readonly grants = new Map<number, Grant>();
   readonly lapsedGrants = new Set<number>();
-  /** Chunks it may have granted, queued and under way at a time; shrinks when it declines, grows when it takes. */
+  /** Unanswered grants it may hold at a time; halved when it declines, grown when it takes. */
   grantWindow = GRANTS_PER_LINK_MAX;
   nextGrantId = 0;
   readonly sends = new Map<number, Send>();

@@ -33,10 +33,21 @@ import { Upload } from './upload.ts';
 const DIALS_MAX = 8;
 /** Below the outbound target the tracker is asked again, no more often than this. */
 const NEED_PEERS_INTERVAL_MS = 2_000;
+/** Candidates that are ready but not allowed are looked at again after this. */
+const DIAL_RETRY_MS = 250;
 /** A link that ended is not dialled again before this. */
 const REDIAL_MS = 2_000;
 /** A map must follow the handshake within this. */
 const MAP_TIMEOUT_MS = 10_000;
+
+/** Facts after which there may be somebody to dial. */
+const DIAL_FACTS: ReadonlySet<SwarmFact['type']> = new Set([
+  'candidates',
+  'dial-failed',
+  'linked',
+  'unlinked',
+  'chunk-lost',
+]);
 
 /** What a person or a page may want to know of one neighbour. */
 export interface NeighbourView {
@@ -64,6 +75,8 @@ export class Swarm {
   #pendingHaves: number[] = [];
   #haveFlushedAtMs = Number.NEGATIVE_INFINITY;
   #askedForPeersAtMs = Number.NEGATIVE_INFINITY;
+  /** Looking for somebody to dial is pointless before this, unless links or candidates change. */
+  #dialAgainAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SwarmOptions, nowMs: number) {
     this.#options = options;
@@ -111,10 +124,7 @@ export class Swarm {
   nextDeadline(): number {
     let next = Math.min(this.#download.nextDeadlineMs(this.#nowMs), this.#upload.nextDeadlineMs());
     if (this.#pendingHaves.length > 0) next = Math.min(next, this.#haveFlushedAtMs + HAVE_COALESCE_MS);
-    if (this.#wantsLinks()) {
-      const readyAtMs = this.#dials.nextReadyAtMs();
-      next = Math.min(next, Math.max(readyAtMs, this.#nowMs + 50), this.#nowMs + NEED_PEERS_INTERVAL_MS);
-    }
+    if (this.#wantsLinks()) next = Math.min(next, Math.max(this.#dialAgainAtMs, this.#nowMs + 1));
     for (const neighbour of this.#neighbours.values())
       if (!neighbour.mapped) next = Math.min(next, neighbour.linkedAtMs + MAP_TIMEOUT_MS);
     return next;
@@ -172,6 +182,7 @@ export class Swarm {
 
   #apply(fact: SwarmFact): void {
     const nowMs = this.#nowMs;
+    if (DIAL_FACTS.has(fact.type)) this.#dialAgainAtMs = nowMs;
     switch (fact.type) {
       case 'candidates':
         this.#dials.learn(
@@ -437,7 +448,7 @@ export class Swarm {
   }
 
   #dialMore(): void {
-    if (!this.#wantsLinks()) return;
+    if (this.#nowMs < this.#dialAgainAtMs || !this.#wantsLinks()) return;
     const linkedKeys = new Set<string>();
     for (const neighbour of this.#neighbours.values()) linkedKeys.add(neighbour.key);
     while (this.#wantsLinks()) {
@@ -455,6 +466,11 @@ export class Swarm {
       this.#askedForPeersAtMs = this.#nowMs;
       this.#actions.push({ type: 'need-peers' });
     }
+    const readyAtMs = this.#dials.nextReadyAtMs();
+    this.#dialAgainAtMs = Math.min(
+      this.#askedForPeersAtMs + NEED_PEERS_INTERVAL_MS,
+      readyAtMs > this.#nowMs ? readyAtMs : this.#nowMs + DIAL_RETRY_MS,
+    );
   }
 
   // ---- ends ----------------------------------------------------------------------------------------------------------------
@@ -491,6 +507,7 @@ export class Swarm {
   }
 
   #forget(neighbour: Neighbour, redialMs: number): void {
+    this.#dialAgainAtMs = this.#nowMs;
     this.#neighbours.delete(neighbour.link);
     this.#download.unlinked(neighbour, this.#nowMs);
     this.#upload.unlinked(neighbour);

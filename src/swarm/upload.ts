@@ -17,8 +17,6 @@ const FIRST_RATE_BYTES_PER_SECOND = 12_500_000;
 const FIRST_RTT_MS = 20;
 /** Ten segments: what TCP sends before it has heard anything (RFC 6928). */
 const INITIAL_WINDOW_BYTES = 14_600;
-/** One chunk being sent and one behind it: what every receiver takes. */
-const GRANT_WINDOW_MIN = 2;
 const GRANT_LIFE_MS = 2_000;
 /** Answers to lapsed grants are forgiven for the last so many of a link. */
 const LAPSED_REMEMBERED = 256;
@@ -144,7 +142,7 @@ export class Upload {
   /** A receiver that is busy gets fewer credits at a time, or every wake-up would end in a volley of refusals. */
   decline(neighbour: Neighbour, grantId: number, reason: DeclineReason): void {
     // one refusal of a volley is enough to be understood
-    if (reason === 'busy' && neighbour.armed) neighbour.grantWindow = Math.max(GRANT_WINDOW_MIN, Math.floor(neighbour.grantWindow / 2));
+    if (reason === 'busy' && neighbour.armed) neighbour.grantWindow = Math.max(1, neighbour.grantWindow / 2);
     neighbour.armed = false;
     const grant = neighbour.grants.get(grantId);
     if (grant !== undefined) this.#endGrant(neighbour, grant);
@@ -178,7 +176,8 @@ export class Upload {
       return;
     }
     this.#endGrant(neighbour, grant);
-    neighbour.grantWindow = Math.min(GRANTS_PER_LINK_MAX, neighbour.grantWindow + 1);
+    // one more for each window's worth of requests, so that a busy receiver is tried out rarely
+    neighbour.grantWindow = Math.min(GRANTS_PER_LINK_MAX, neighbour.grantWindow + 1 / neighbour.grantWindow);
     if (!this.#context.have.has(chunkIndex)) {
       this.#context.send(neighbour, { type: 'reject', requestId, reason: 'no-chunk', retryMs: 0 });
       return;
@@ -302,7 +301,8 @@ export class Upload {
       if (
         !neighbour.mapped ||
         !neighbour.armed ||
-        neighbour.outstanding >= Math.min(cap, neighbour.grantWindow) ||
+        neighbour.outstanding >= cap ||
+        neighbour.grants.size >= Math.floor(neighbour.grantWindow) ||
         neighbour.neededCount <= neighbour.outstanding
       )
         continue;

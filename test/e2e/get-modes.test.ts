@@ -62,7 +62,8 @@ test('a descriptor URL, name@hex and --sha256 lead to the right version', async 
   expect(await fetched(`${tracker.url}/torrents/model.bin.json`)).toBe(fresh.sha256);
 });
 
-test('--limit-up and --limit-down hold', async (context) => {
+// once more when it fails: on a machine that is busy with other things a rate may stay below its limit
+test('--limit-up and --limit-down hold', { retry: 1 }, async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const up = await world.file('up.bin', 20 * MiB, 35, ['limited']);

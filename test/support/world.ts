@@ -48,6 +48,8 @@ export interface RunOptions {
   /** Where the process keeps its data; a fresh folder unless the scenario wants to go on with an old one. */
   readonly home?: string;
   readonly stdoutIsData?: boolean;
+  /** How long a share may take to hash and announce what it was given. */
+  readonly readyTimeoutMs?: number;
 }
 
 export interface World {
@@ -127,7 +129,7 @@ export async function createWorld({ onTestFinished }: WorldTest): Promise<World>
       const listen = flags.includes('--listen') ? [] : ['--listen', '127.0.0.1:0'];
       const started = world.run(['share', '--json', '--tracker', tracker.url, ...listen, ...flags, ...paths], options);
       const listening = await started.event('listening');
-      await started.event('ready');
+      await started.event('ready', options?.readyTimeoutMs);
       return { address: String(listening['address']), peer: String(listening['peer']), process: started };
     },
     get(tracker, what, flags = [], options) {

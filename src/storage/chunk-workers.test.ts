@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createChunkWorkers, type ChunkWorkers, type SharedBytes } from './chunk-workers.ts';
+
+/** A shared buffer of a size, filled with bytes that depend on `seed`. */
+function sharedBytes(byteCount: number, seed: number): SharedBytes {
+  const bytes = new Uint8Array(new SharedArrayBuffer(byteCount));
+  for (let at = 0; at < byteCount; at++) bytes[at] = (at * 31 + seed * 17 + (at >> 8)) & 0xff;
+  return bytes;
+}
+
+function workers(kind: 'threads' | 'on the spot'): ChunkWorkers {
+  const made = createChunkWorkers(2);
+  if (kind === 'threads') made.start();
+  onTestFinished(() => made.close());
+  return made;
+}
+
+const digestOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest());
+
+describe.each(['threads', 'on the spot'] as const)('chunk workers, %s', (kind) => {
+  it('digest many chunks at once, each with its own bytes', async () => {
+    const { digest } = workers(kind);
+    const chunks = Array.from({ length: 20 }, (_, seed) => sharedBytes(100_000, seed));
+    const digests = await Promise.all(chunks.map((chunk) => digest(chunk)));
+    expect(digests).toEqual(chunks.map(digestOf));
+  });
+
+  it('digest the part of a buffer that is a chunk', async () => {
+    const buffer = sharedBytes(65_536, 1);
+    expect(await workers(kind).digest(buffer.subarray(0, 1_000))).toEqual(digestOf(buffer.subarray(0, 1_000)));
+  });
+
+  it('write every byte where it belongs', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const file = await open(join(folder, 'f'), 'w+');
+    const { write } = workers(kind);
+    const first = sharedBytes(100_001, 1);
+    const second = sharedBytes(50_000, 2);
+    await Promise.all([write(file.fd, second, first.length), write(file.fd, first, 0)]);
+    await file.close();
+    const written = await readFile(join(folder, 'f'));
+    expect(digestOf(written)).toEqual(digestOf(Buffer.concat([first, second])));
+  });
+
+  it('say what the system said when a write fails', async () => {
+    const file = await open('/dev/null', 'r');
+    onTestFinished(() => file.close());
+    await expect(workers(kind).write(file.fd, sharedBytes(10, 1), 0)).rejects.toMatchObject({ code: 'EBADF' });
+  });
+});
+
+it('chunk workers that are closed while they work reject what was under way', async () => {
+  const { start, digest, close } = createChunkWorkers(1);
+  start();
+  const jobs = Promise.allSettled(Array.from({ length: 50 }, (_, seed) => digest(sharedBytes(1_000_000, seed))));
+  await close();
+  const settled = await jobs;
+  expect(
+    settled.every((one) => one.status === 'fulfilled' || (one.reason as { code: string }).code === 'cancelled'),
+  ).toBe(true);
+});
