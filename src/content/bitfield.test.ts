@@ -23,7 +23,7 @@ describe('Bitfield', () => {
           if (add) model.add(chunk);
           else model.delete(chunk);
         }
-        expect([...field]).toEqual([...model].sort((a, b) => a - b));
+        expect([...field]).toEqual([...model].toSorted((a, b) => a - b));
         expect(field.count).toBe(model.size);
         expect(field.isFull).toBe(model.size === chunkCount);
         const missing =

@@ -2,7 +2,7 @@
  * The control socket of a node: answers this user's other processes. Whoever can connect is trusted to be the owner
  * (control-place.ts sees to that), and still may fetch only into folders that this node shares.
  */
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, sep } from 'node:path';
 import { ShoalError } from '../errors.ts';
@@ -45,9 +45,10 @@ export async function serveControl(host: ControlHost, place: ControlPlace): Prom
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     const ended = closeServer(server);
+    // at once, so that what ends now is known to end because of us
+    const told = [...callers].map((caller) => caller.close());
     await removeControl(place);
-    await Promise.all([...callers].map((caller) => caller.close()));
-    await ended;
+    await Promise.all([...told, ended]);
   };
   return {
     address,
@@ -99,10 +100,10 @@ class Caller {
   async close(): Promise<void> {
     this.#nodeCloses = true;
     this.#hangUp();
+    await Promise.all(this.#jobs);
     const timer = setTimeout(() => this.#socket.destroy(), limits.CLOSE_TIMEOUT_MS);
     await this.#ended;
     clearTimeout(timer);
-    await Promise.all(this.#jobs);
   }
 
   /** Nothing more is read; what is at work is cancelled, and the connection ends when that has been told. */
@@ -178,7 +179,11 @@ class Caller {
 
 /** Throws `not-allowed` unless a download to `output` ends in a folder that is shared. */
 async function checkOutput(output: string, roots: readonly string[]): Promise<void> {
-  const asked = output.endsWith('/') || output.endsWith(sep) ? output : dirname(output);
+  const isFolder = await stat(output).then(
+    (found) => found.isDirectory(),
+    () => output.endsWith('/') || output.endsWith(sep),
+  );
+  const asked = isFolder ? output : dirname(output);
   const folder = await realpath(asked).catch(() => undefined);
   if (folder !== undefined && roots.some((root) => folder === root || folder.startsWith(root + sep))) return;
   throw new ShoalError('not-allowed', `${asked} is not in a folder that this node shares`, {

@@ -23,9 +23,9 @@ const digestOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('s
 
 describe.each(['threads', 'on the spot'] as const)('chunk workers, %s', (kind) => {
   it('digest many chunks at once, each with its own bytes', async () => {
-    const { digest } = workers(kind);
+    const made = workers(kind);
     const chunks = Array.from({ length: 20 }, (_, seed) => sharedBytes(100_000, seed));
-    const digests = await Promise.all(chunks.map((chunk) => digest(chunk)));
+    const digests = await Promise.all(chunks.map((chunk) => made.digest(chunk)));
     expect(digests).toEqual(chunks.map(digestOf));
   });
 
@@ -38,10 +38,10 @@ describe.each(['threads', 'on the spot'] as const)('chunk workers, %s', (kind) =
     const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const file = await open(join(folder, 'f'), 'w+');
-    const { write } = workers(kind);
+    const made = workers(kind);
     const first = sharedBytes(100_001, 1);
     const second = sharedBytes(50_000, 2);
-    await Promise.all([write(file.fd, second, first.length), write(file.fd, first, 0)]);
+    await Promise.all([made.write(file.fd, second, first.length), made.write(file.fd, first, 0)]);
     await file.close();
     const written = await readFile(join(folder, 'f'));
     expect(digestOf(written)).toEqual(digestOf(Buffer.concat([first, second])));
@@ -55,10 +55,10 @@ describe.each(['threads', 'on the spot'] as const)('chunk workers, %s', (kind) =
 });
 
 it('chunk workers that are closed while they work reject what was under way', async () => {
-  const { start, digest, close } = createChunkWorkers(1);
-  start();
-  const jobs = Promise.allSettled(Array.from({ length: 50 }, (_, seed) => digest(sharedBytes(1_000_000, seed))));
-  await close();
+  const made = createChunkWorkers(1);
+  made.start();
+  const jobs = Promise.allSettled(Array.from({ length: 50 }, (_, seed) => made.digest(sharedBytes(1_000_000, seed))));
+  await made.close();
   const settled = await jobs;
   expect(
     settled.every((one) => one.status === 'fulfilled' || (one.reason as { code: string }).code === 'cancelled'),

@@ -7,9 +7,9 @@ import { createRandom } from './random.ts';
 /** A picker in which chunk k has the availability that digit k says; "-" is a chunk we have. */
 function pickerOf(availability: string, seed = 1): ChunkPicker {
   const have = new Bitfield(availability.length);
-  [...availability].forEach((digit, chunk) => digit === '-' && have.add(chunk));
+  availability.split('').forEach((digit, chunk) => digit === '-' && have.add(chunk));
   const picker = new ChunkPicker(have, createRandom(seed));
-  [...availability].forEach((digit, chunk) => {
+  availability.split('').forEach((digit, chunk) => {
     for (let copies = Number(digit) || 0; copies > 0; copies--) picker.raise(chunk);
   });
   return picker;
@@ -18,7 +18,7 @@ function pickerOf(availability: string, seed = 1): ChunkPicker {
 /** The chunks at which the text has an "x". */
 function fieldOf(text: string): Bitfield {
   const field = new Bitfield(text.length);
-  [...text].forEach((letter, chunk) => letter === 'x' && field.add(chunk));
+  text.split('').forEach((letter, chunk) => letter === 'x' && field.add(chunk));
   return field;
 }
 
@@ -69,7 +69,7 @@ describe('ChunkPicker', () => {
         fc.integer(),
         (changes, theirs, seed) => {
           const picker = new ChunkPicker(new Bitfield(chunkCount), createRandom(seed));
-          const availability = new Array<number>(chunkCount).fill(0);
+          const availability = Array.from({ length: chunkCount }, () => 0);
           const pickable = new Set(availability.keys());
           for (const { what, chunk } of changes) {
             picker[what as 'raise'](chunk);

@@ -13,7 +13,7 @@ describe('DialPlan', () => {
     const first = [plan.next(0, ({ key }) => key !== 'b'), plan.next(0, ({ key }) => key !== 'b')].map(
       (one) => one?.key,
     );
-    expect(first.toSorted()).toEqual(['a', 'c']);
+    expect(new Set(first)).toEqual(new Set(['a', 'c']));
     expect(plan.next(0, ({ key }) => key !== 'b')).toBeUndefined();
     expect(plan.next(0, anybody)?.key).toBe('b');
     expect(plan.diallingCount).toBe(3);

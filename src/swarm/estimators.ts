@@ -101,7 +101,7 @@ export class Ewma {
 /** The middle of some numbers (the lower of two); `otherwise` when there are none. */
 export function median(numbers: readonly number[], otherwise: number): number {
   if (numbers.length === 0) return otherwise;
-  const sorted = [...numbers].sort((a, b) => a - b);
+  const sorted = numbers.toSorted((a, b) => a - b);
   return sorted[(sorted.length - 1) >> 1] as number;
 }
 

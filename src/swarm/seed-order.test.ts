@@ -44,7 +44,7 @@ describe('SeedOrder', () => {
         (chunkCount, changes, rank, count) => {
           const order = new SeedOrder(chunkCount);
           order.setShard(rank, count);
-          const copies = new Array<number>(chunkCount).fill(0);
+          const copies = Array.from({ length: chunkCount }, () => 0);
           for (const { up, chunk: any } of changes) {
             const chunk = any % chunkCount;
             if (up) order.raise(chunk);
@@ -53,7 +53,7 @@ describe('SeedOrder', () => {
           }
           const start = Math.floor(((rank % count) * chunkCount) / count);
           const distance = (chunk: number): number => (chunk - start + chunkCount) % chunkCount;
-          const sorted = [...copies.keys()].sort(
+          const sorted = [...copies.keys()].toSorted(
             (a, b) => (copies[a] as number) - (copies[b] as number) || distance(a) - distance(b),
           );
           expect(order.suggest(chunkCount, all)).toEqual(sorted);
