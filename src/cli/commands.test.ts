@@ -476,6 +476,7 @@ describe('status', () => {
         peer: 'ab'.repeat(16),
         address: '127.0.0.1:9001',
         tracker: { url: 'http://127.0.0.1:9000', state: 'away' },
+        roots: ['/data'],
         sharedFiles: 2,
         sharedBytes: 2 ** 30,
         connections: 3,

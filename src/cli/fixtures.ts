@@ -158,6 +158,7 @@ const noServices: Services = {
   createTrackerClient: absent,
   hashFile: absent,
   readNodeStatuses: absent,
+  findNodeFor: () => Promise.resolve(undefined),
 };
 
 /** A node whose methods do nothing unless given. */

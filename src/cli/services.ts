@@ -1,11 +1,25 @@
 /**
  * What commands are made of, loaded when a command needs it, so that `--help` and a mistyped option answer at once. Tests give their own.
  */
-import { ShoalError } from '../errors.ts';
+import type { ShoalError } from '../errors.ts';
 import type { NodeOptions, NodeStatus, PeerNode } from '../peer/api.ts';
+import type { RunningNode } from '../peer/control-client.ts';
 import type { TrackerClient } from '../peer/tracker-client.ts';
 import type { HashedFile, HashFileOptions } from '../storage/hash-file.ts';
 import type { Tracker, TrackerOptions } from '../tracker/server.ts';
+
+export interface NodeQuery {
+  readonly signal: AbortSignal;
+  /** Called for each node that is there and gave no answer. */
+  readonly onSilent: (problem: ShoalError) => void;
+}
+
+export interface HandOver {
+  readonly node: RunningNode;
+  /** `-o` as that node understands it. */
+  readonly output: string;
+  readonly folder: string;
+}
 
 export interface Services {
   createNode(options: NodeOptions): Promise<PeerNode>;
@@ -13,13 +27,17 @@ export interface Services {
   createTrackerClient(options: { urls: readonly string[]; token?: string | undefined }): Promise<TrackerClient>;
   hashFile(path: string, options?: HashFileOptions): Promise<HashedFile>;
   /** What the nodes of this user on this machine say of themselves; with `dataDir` only that one's. */
-  readNodeStatuses(options: { dataDir?: string | undefined; signal: AbortSignal }): Promise<readonly NodeStatus[]>;
+  readNodeStatuses(options: NodeQuery & { readonly dataDir?: string | undefined }): Promise<readonly NodeStatus[]>;
+  /** A running node that shares the folder into which `output` leads, to download there instead of a node of our own. */
+  findNodeFor(
+    options: NodeQuery & { readonly output: string | undefined; readonly trackerUrls: readonly string[] },
+  ): Promise<HandOver | undefined>;
 }
 
 export const systemServices: Services = {
   async createNode(options) {
     const { createNode } = await import('../peer/node.ts');
-    return createNode(options);
+    return createNode({ ...options, controlHome: await homeOfNodes() });
   },
   async startTracker(options) {
     const { startTracker } = await import('../tracker/server.ts');
@@ -33,12 +51,27 @@ export const systemServices: Services = {
     const { hashFile } = await import('../storage/hash-file.ts');
     return hashFile(path, options);
   },
-  readNodeStatuses() {
-    // the seam: nodes have no control socket yet
-    return Promise.reject(
-      new ShoalError('unknown-peer', 'the nodes of this version cannot be asked for their status', {
-        hint: 'ask the tracker instead: shoal peers',
-      }),
-    );
+  async readNodeStatuses(query) {
+    const { readNodeStatuses } = await import('../peer/control-client.ts');
+    const home = await homeOfNodes();
+    return home === undefined ? [] : readNodeStatuses({ ...query, home });
+  },
+  async findNodeFor({ output, ...query }) {
+    const { findNodeFor, handOverTarget } = await import('../peer/control-client.ts');
+    const home = await homeOfNodes();
+    const target = home === undefined ? undefined : await handOverTarget(output, process.cwd());
+    if (home === undefined || target === undefined) return undefined;
+    const node = await findNodeFor({ ...query, home, folder: target.folder });
+    return node === undefined ? undefined : { node, ...target };
   },
 };
+
+/** Undefined for a user who has no home folder: such nodes cannot be found. */
+async function homeOfNodes(): Promise<string | undefined> {
+  const { dataHome } = await import('../storage/data-directory.ts');
+  try {
+    return dataHome(process.env);
+  } catch {
+    return undefined;
+  }
+}

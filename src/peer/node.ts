@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { Bitfield } from '../content/bitfield.ts';
 import { toHex, type ContentId } from '../content/digest.ts';
 import { chunkDigestMatches } from '../content/manifest.ts';
+import { ShoalError } from '../errors.ts';
 import { CHUNK_WORKERS_BYTES_MIN } from '../limits.ts';
 import { formatAddress } from '../net/address.ts';
 import { ConnectionSet } from '../net/connection-set.ts';
@@ -15,6 +16,7 @@ import { Announcer } from './announcer.ts';
 import type { GetOptions, GetResult, NodeOptions, NodeStatus, PeerNode, ShareOptions, TransferStatus } from './api.ts';
 import { createReceiveBuffers, createSendBuffers } from './chunk-buffers.ts';
 import type { ContentSession, SessionEvents } from './content-session.ts';
+import { ControlPoints } from './control-points.ts';
 import { FinishedFiles } from './finished-files.ts';
 import { NativeFrontend } from './frontends/native.ts';
 import { RangeFrontend } from './frontends/range.ts';
@@ -48,6 +50,7 @@ class Node implements PeerNode {
   readonly #range: RangeFrontend;
   readonly #announcer: Announcer;
   readonly #tracker: TrackerClient;
+  readonly #control: ControlPoints;
   readonly #abort = new AbortController();
   readonly #jobs = new Set<Promise<unknown>>();
   #listener: Listener | undefined;
@@ -97,6 +100,7 @@ class Node implements PeerNode {
       onNews: (news) => this.#onNews(news),
       onPublishProblem: (name, problem) => this.#shared?.refused(name, problem),
     });
+    this.#control = new ControlPoints({ host: this, peerId: this.peerId, home: options.controlHome });
   }
 
   get address(): string {
@@ -122,7 +126,7 @@ class Node implements PeerNode {
   get(options: GetOptions): Promise<GetResult> {
     const signal =
       options.signal === undefined ? this.#abort.signal : AbortSignal.any([options.signal, this.#abort.signal]);
-    return this.#track(runGet(this.#getHost(), { ...options, signal }, this.#cwd));
+    return this.#track(this.#get({ ...options, signal }));
   }
 
   status(): NodeStatus {
@@ -133,6 +137,7 @@ class Node implements PeerNode {
       peer: this.peerId,
       address: this.address,
       tracker: { url: this.#tracker.url, state: this.#announcer.state },
+      roots: this.#shared?.roots ?? [],
       sharedFiles: this.#shared?.fileCount ?? 0,
       sharedBytes: this.#shared?.byteCount ?? 0,
       connections: this.#connections.size,
@@ -149,8 +154,9 @@ class Node implements PeerNode {
 
   /** In an order that lets others hear of it: first the tracker and the peers, then the port, last the files. */
   async #close(): Promise<void> {
+    const hungUp = this.#control.close();
     this.#abort.abort();
-    await Promise.allSettled(this.#jobs);
+    await Promise.allSettled([hungUp, ...this.#jobs]);
     const left = this.#announcer.close();
     this.#range.close();
     await this.#sessions.closeAll();
@@ -180,6 +186,7 @@ class Node implements PeerNode {
       linksOf: (contentId) => this.#sessions.get(contentId)?.session.linkCount ?? 0,
       onGone: (file) => void this.#sessions.close(file, ['served']),
     });
+    await this.#control.openShared(this.#shared.dataDir);
     this.#announcer.start();
     await this.#shared.share(paths, options, this.#abort.signal);
   }
@@ -215,6 +222,11 @@ class Node implements PeerNode {
 
   // ---- fetching ------------------------------------------------------------------------------------------------------------
 
+  async #get(options: GetOptions): Promise<GetResult> {
+    await this.#control.openPlain();
+    return await runGet(this.#getHost(), options, this.#cwd);
+  }
+
   #getHost(): GetHost {
     return {
       peerId: this.peerId,
@@ -239,6 +251,9 @@ class Node implements PeerNode {
     events: Omit<SessionEvents, 'dial'>,
   ): ContentSession {
     const { manifest, layout, name } = wanted;
+    const held = manifest === undefined ? undefined : this.#shared?.find(manifest.contentId);
+    if (held !== undefined)
+      throw new ShoalError('conflict', `this node shares ${name} already: ${held.path} has the same content`);
     if (layout.size >= CHUNK_WORKERS_BYTES_MIN) this.#workers.start();
     const session = this.#sessions.open({
       name,
@@ -277,10 +292,12 @@ class Node implements PeerNode {
       await this.#sessions.close(wanted, ['fetching']);
       return;
     }
-    const reader = await this.#finished.open(path, manifest);
+    const shared = await this.#shared?.adopt(path, manifest);
+    const reader = shared?.reader ?? (await this.#finished.open(path, manifest));
     session.useStore({ read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) });
     const open = this.#sessions.get(manifest.contentId);
-    if (open !== undefined) open.kind = 'kept';
+    // the library's own sessions close when nobody asks for them, or when their file is withdrawn
+    if (open !== undefined) open.kind = shared === undefined ? 'kept' : 'served';
     this.#announcer.touch();
   }
 }

@@ -2,8 +2,12 @@
  * The library of a node as its swarms and its tracker see it: what is indexed is announced, what is withdrawn is taken back. The
  * index itself, hashing and watching are storage's.
  */
+import { realpath } from 'node:fs/promises';
+import { relative, resolve, sep } from 'node:path';
 import { Bitfield } from '../content/bitfield.ts';
 import type { ContentId } from '../content/digest.ts';
+import { parseEntryName } from '../content/entry-name.ts';
+import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import type { ContentReader } from '../storage/content-reader.ts';
 import { openDataDirectory } from '../storage/data-directory.ts';
@@ -34,6 +38,7 @@ export class SharedLibrary {
   readonly #library: Library;
   /** Names by content: one content may be shared under several. */
   readonly #names = new Map<ContentId, Set<string>>();
+  readonly #roots = new Set<string>();
   readonly #watchers = new Set<ShareOptions>();
   /** Names that the tracker does not take. */
   readonly #refused = new Set<string>();
@@ -71,6 +76,11 @@ export class SharedLibrary {
     return this.#library.byteCount;
   }
 
+  /** What is shared, as absolute paths without symbolic links. */
+  get roots(): readonly string[] {
+    return [...this.#roots];
+  }
+
   get dataDir(): string {
     return this.#lock.dataDir;
   }
@@ -80,6 +90,8 @@ export class SharedLibrary {
     this.#watchers.add(options);
     this.#initial++;
     try {
+      // known before all is hashed; a path that is not there is refused by the library
+      for (const path of paths) this.#roots.add(await realpath(path).catch(() => resolve(path)));
       await this.#library.addRoots(paths, { chunkSize: options.chunkSize, onProgress: options.onProgress, signal });
     } finally {
       this.#initial--;
@@ -90,6 +102,24 @@ export class SharedLibrary {
   find(contentId: ContentId): Servable | undefined {
     const file = this.#library.byContentId(contentId);
     return file === undefined ? undefined : { ...file, reader: this.#library.reader(file) };
+  }
+
+  /**
+   * Shares a file that was fetched and verified just now, if it lies in a shared folder: without reading it again, under the name it
+   * has there. Undefined where it does not, or cannot be shared; those who share hear why.
+   */
+  async adopt(path: string, manifest: Manifest): Promise<Servable | undefined> {
+    const real = await realpath(path).catch(() => path);
+    const root = this.roots.find((folder) => real.startsWith(folder + sep));
+    if (root === undefined) return undefined;
+    try {
+      const name = parseEntryName(relative(root, real).replaceAll(sep, '/'));
+      const file = await this.#library.addVerified(real, name, manifest);
+      return { ...file, reader: this.#library.reader(file) };
+    } catch (error) {
+      for (const { onProblem } of this.#watchers) onProblem?.(real, ShoalError.from(error).message);
+      return undefined;
+    }
   }
 
   /** A shared file by its name, for range requests. */

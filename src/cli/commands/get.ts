@@ -1,4 +1,7 @@
-/** `shoal get`: downloads one content with a node of its own, and leaves when it is done (or stays, with --seed). */
+/**
+ * `shoal get`: downloads one content, through the running node that shares the target folder, else with a node of its own that leaves
+ * when it is done (or stays, with --seed).
+ */
 import { Option } from 'commander';
 import { ShoalError } from '../../errors.ts';
 import { parseSha256Hex, type Sha256Hex } from '../../content/digest.ts';
@@ -11,6 +14,9 @@ import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
 import { createProgressPace } from '../progress-pace.ts';
 import { parseDurationMs, parsePeerAddress } from '../rates.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
+
+/** They say how a node of this command's own is to be; one that runs already has its own. */
+const OWN_NODE_FLAGS = ['listen', 'advertise', 'limitUp', 'limitDown', 'seed'] as const satisfies (keyof GetFlags)[];
 
 interface GetFlags extends NodeFlags {
   readonly output?: string;
@@ -52,7 +58,11 @@ export const defineGet: DefineCommand = (command, runtime) => {
       ),
     )
     .action((what: string, flags: GetFlags) =>
-      runGet(what, addPeers(flags, command.args.slice(1)), globalOptions(command), runtime),
+      runGet(
+        { what, flags: addPeers(flags, command.args.slice(1)), shared: globalOptions(command) },
+        OWN_NODE_FLAGS.some((name) => (command.getOptionValueSource(name) ?? 'default') !== 'default'),
+        runtime,
+      ),
     );
 };
 
@@ -64,32 +74,76 @@ function addPeers(flags: GetFlags, excess: readonly string[]): GetFlags {
   return { ...flags, from: [...flags.from, ...excess.map(parsePeerAddress)] };
 }
 
-async function runGet(what: string, flags: GetFlags, shared: GlobalOptions, runtime: Runtime): Promise<void> {
-  const { output, interrupt, services } = runtime;
+/** What is wanted, and how. */
+interface Order {
+  readonly what: string;
+  readonly flags: GetFlags;
+  readonly shared: GlobalOptions;
+}
+
+async function runGet(order: Order, needsOwnNode: boolean, runtime: Runtime): Promise<void> {
+  const { what, flags } = order;
+  const { output, interrupt } = runtime;
   output.stdoutIsData = flags.output === '-';
-  const node = await services.createNode(nodeOptions(flags, shared));
   try {
-    const result = await fetchAndTell(node, what, flags, runtime);
-    output.event(doneEvent(result));
-    tellResult(result, runtime);
-    if (flags.seed === true) await seed(node, result, runtime);
+    if (!needsOwnNode && (await getByRunningNode(order, runtime))) return;
+    await getByOwnNode(order, runtime);
   } catch (error) {
     if (!interrupt.signal.aborted || flags.output !== '-') throw error;
     throw new ShoalError('cancelled', `the download of ${what} was interrupted`, { cause: error });
   } finally {
     output.closeBar();
+  }
+}
+
+/** False: there is no such node, or it cannot do this one. */
+async function getByRunningNode(order: Order, runtime: Runtime): Promise<boolean> {
+  const { output, interrupt, services } = runtime;
+  const found = await services.findNodeFor({
+    output: order.flags.output,
+    trackerUrls: order.shared.trackerUrls,
+    signal: interrupt.signal,
+    onSilent: (problem) => output.note(printable(problem.message)),
+  });
+  if (found === undefined) return false;
+  const { node, folder } = found;
+  output.note(`handed to the node on ${printable(node.status.address)}, which shares ${printable(folder)}`);
+  try {
+    tellEnd(await fetchAndTell(node, found.output, order, runtime), runtime);
+    return true;
+  } catch (error) {
+    // it has the same content elsewhere, or is fetching it already: two nodes can do what one cannot
+    if (!(error instanceof ShoalError) || error.code !== 'conflict') throw error;
+    output.note(`that node cannot: ${printable(error.message)}; going on with a node of its own`);
+    return false;
+  }
+}
+
+async function getByOwnNode(order: Order, runtime: Runtime): Promise<void> {
+  const { flags, shared } = order;
+  const node = await runtime.services.createNode(nodeOptions(flags, shared));
+  try {
+    const result = await fetchAndTell(node, flags.output, order, runtime);
+    tellEnd(result, runtime);
+    if (flags.seed === true) await seed(node, result, runtime);
+  } finally {
+    runtime.output.closeBar();
     await node.close();
   }
 }
 
-async function fetchAndTell(node: PeerNode, what: string, flags: GetFlags, runtime: Runtime): Promise<GetResult> {
-  const { output, interrupt } = runtime;
+async function fetchAndTell(
+  node: Pick<PeerNode, 'get'>,
+  target: string | undefined,
+  { what, flags }: Order,
+  { output, interrupt }: Runtime,
+): Promise<GetResult> {
   const bar = output.openBar();
   const pace = createProgressPace<GetProgress>((progress) => output.event(progressEvent(progress)));
   let last: GetProgress | undefined;
   const options: GetOptions = {
     what,
-    output: flags.output,
+    output: target,
     expectedSha256: flags.sha256,
     from: flags.from,
     single: flags.single,
@@ -119,7 +173,8 @@ async function fetchAndTell(node: PeerNode, what: string, flags: GetFlags, runti
   }
 }
 
-function tellResult(result: GetResult, { output }: Runtime): void {
+function tellEnd(result: GetResult, { output }: Runtime): void {
+  output.event(doneEvent(result));
   const { name, path, size, sha256, seconds, bytesPerSecond, resumedBytes, peers } = result;
   const check = output.check;
   if (resumedBytes > 0 && size > 0)
