@@ -121,7 +121,7 @@ export const CHUNK_WORKERS_MAX = 4;
 /** Contents up to this size are digested and written without them. */
 export const CHUNK_WORKERS_BYTES_MIN = 4 * MiB;
 /** A chunk is written to disk in pieces of this size. */
-export const WRITE_PIECE_BYTES = 16 * KiB;
+export const WRITE_PIECE_BYTES = 32 * KiB;
 /** Bytes of chunk buffers a node may hold, over all downloads and uploads. */
 export const CHUNK_BUFFER_BYTES_MAX = 128 * MiB;
 /** Have-messages are gathered this long before they are sent. */

@@ -10,13 +10,7 @@ import * as limits from '../limits.ts';
 import type { GetOptions, GetResult, NodeStatus } from './api.ts';
 import { createLineReader } from './control-lines.ts';
 import { encodeLine, readAnswer, type ControlAnswer, type ControlRequest } from './control-messages.ts';
-import {
-  controlAt,
-  dataDirectoryPlace,
-  listControls,
-  removeLeftOver,
-  type ControlSpot,
-} from './control-place.ts';
+import { controlAt, dataDirectoryPlace, listControls, removeLeftOver, type ControlSpot } from './control-place.ts';
 
 export interface AskOptions {
   /** The data home below which nodes are looked for. */
@@ -198,7 +192,7 @@ function converse(address: string, request: ControlRequest, options: ConverseOpt
     connected = true;
     socket.write(encodeLine(request));
   });
-  socket.on('data', (bytes) => {
+  socket.on('data', (bytes: Buffer) => {
     try {
       if (!socket.destroyed) read(bytes);
     } catch (error) {
@@ -206,13 +200,17 @@ function converse(address: string, request: ControlRequest, options: ConverseOpt
       socket.destroy();
     }
   });
-  socket.on('error', reject);
+  let lost: unknown;
+  socket.on('error', (error) => {
+    lost = error;
+  });
   socket.on('end', () => socket.destroy());
   socket.on('close', () => {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
     reject(
       new ShoalError('peer-gone', 'the node on this machine that was asked has gone away', {
+        cause: lost,
         hint: 'the partial file of a download is kept: the same command goes on where it stopped',
       }),
     );
@@ -222,7 +220,8 @@ function converse(address: string, request: ControlRequest, options: ConverseOpt
 
 /** Whether a failed connection says that no process listens there. */
 function isNobody(error: unknown): boolean {
-  return ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'ENOTDIR'].includes(systemErrorCode(error));
+  const cause = error instanceof ShoalError ? error.cause : error;
+  return ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'ENOTDIR'].includes(systemErrorCode(cause));
 }
 
 function unexpected(event: string): ShoalError {

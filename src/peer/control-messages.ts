@@ -196,7 +196,7 @@ export function readAnswer(line: string): ControlAnswer | undefined {
   if (isShape<{ id: RequestId | null; event: string }>({ id: isOrNull(isId), event: isText })(value)) {
     if (!Object.hasOwn(NEWS, value.event)) return undefined;
     const check: Check<ControlNews> = NEWS[value.event as ControlNews['event']];
-    if (check(value)) return value as ControlAnswer;
+    if (check(value)) return value;
   }
   throw new ShoalError('protocol', 'a node on this machine answers in a way this version does not understand', {
     hint: 'it may be of another version of Shoal: restart it',

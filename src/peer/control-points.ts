@@ -42,10 +42,7 @@ export class ControlPoints {
   /** The node fetches; if it has no data directory, it is found among those that run. */
   openPlain(): Promise<void> {
     if (this.#shared !== undefined) return this.#shared;
-    this.#plain ??= this.#open(
-      'debug',
-      async (home) => void (await this.#serve(runPlace(home, this.#options.peerId))),
-    );
+    this.#plain ??= this.#open('debug', async (home) => void (await this.#serve(runPlace(home, this.#options.peerId))));
     return this.#plain;
   }
 

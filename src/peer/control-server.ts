@@ -39,7 +39,10 @@ export async function serveControl(host: ControlHost, place: ControlPlace): Prom
     callers.add(caller);
   });
   server.maxConnections = limits.CONTROL_CONNECTIONS_MAX;
-  const address = await bindControl(server, place);
+  const address = await bindControl(server, place).catch((error: unknown) => {
+    server.close();
+    throw error;
+  });
   // what else can go wrong is one connection's
   server.on('error', () => undefined);
   let closed: Promise<void> | undefined;
@@ -74,7 +77,7 @@ class Caller {
     this.#host = host;
     this.#socket = socket;
     const read = createLineReader(limits.CONTROL_LINE_BYTES_MAX, (line) => this.#onLine(line));
-    socket.on('data', (bytes) => {
+    socket.on('data', (bytes: Buffer) => {
       try {
         read(bytes);
       } catch (error) {
@@ -195,6 +198,8 @@ async function checkOutput(output: string, roots: readonly string[]): Promise<vo
 function brief(status: NodeStatus): NodeStatus {
   const { transfers } = status;
   if (transfers.length <= limits.CONTROL_TRANSFERS_MAX) return status;
-  const rank = transfers.toSorted((a, b) => Number(b.state !== 'seeding') - Number(a.state !== 'seeding') || b.peers - a.peers);
+  const rank = transfers.toSorted(
+    (a, b) => Number(b.state !== 'seeding') - Number(a.state !== 'seeding') || b.peers - a.peers,
+  );
   return { ...status, transfers: rank.slice(0, limits.CONTROL_TRANSFERS_MAX) };
 }

@@ -8,7 +8,7 @@ type Checks<T> = { readonly [K in keyof T]-?: Check<T[K]> };
 export const isText: Check<string> = (value) => typeof value === 'string';
 export const isFlag: Check<boolean> = (value) => typeof value === 'boolean';
 /** JSON knows no other numbers than finite ones. */
-export const isNumber: Check<number> = (value) => typeof value === 'number' && Number.isFinite(value);
+export const isNumber: Check<number> = (value): value is number => typeof value === 'number' && Number.isFinite(value);
 
 export function isOneOf<const T extends string>(...words: readonly T[]): Check<T> {
   return (value): value is T => words.some((word) => word === value);
