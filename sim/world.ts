@@ -219,7 +219,15 @@ export class World {
         if (end === undefined) return;
         const wrong = (peer.plan.lies ?? 0) > 0 && this.#random.next() < (peer.plan.lies ?? 0);
         if (peer.plan.stalls === true) return;
-        peer.sends.push({ end, requestId: action.requestId, chunkIndex: action.chunkIndex, wrong, offset: 0, onUplink: false, stopped: false });
+        peer.sends.push({
+          end,
+          requestId: action.requestId,
+          chunkIndex: action.chunkIndex,
+          wrong,
+          offset: 0,
+          onUplink: false,
+          stopped: false,
+        });
         this.#pumpUplink(peer);
         return;
       }
@@ -338,7 +346,8 @@ export class World {
       if (send.end.open) {
         this.#deliver(send, offset, byteCount, last);
         this.#tell(peer, { type: 'sent', link: send.end.link, requestId: send.requestId, byteCount, last });
-        if (send.stopped) this.#tell(peer, { type: 'send-ended', link: send.end.link, requestId: send.requestId, why: 'stopped' });
+        if (send.stopped)
+          this.#tell(peer, { type: 'send-ended', link: send.end.link, requestId: send.requestId, why: 'stopped' });
       }
       this.#pumpUplink(peer);
     });

@@ -112,6 +112,8 @@ export const GRANTS_PER_LINK_MAX = 32;
 export const ACTIVE_SENDS_MAX = 16;
 /** Bytes requested and not yet verified, per download; the window adapts below it. */
 export const IN_FLIGHT_BYTES_MAX = 64 * MiB;
+/** Bytes of whole chunks that wait for their digest or the disk, per download. More: no grant is taken until there are fewer. */
+export const CHECKING_BYTES_MAX = 16 * MiB;
 /** Sources that may be fetching the same chunk at a time (end-game only). */
 export const SOURCES_PER_CHUNK_MAX = 2;
 /** Chunk digests computed at a time on the thread pool when a found partial file is checked. */

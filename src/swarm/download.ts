@@ -4,7 +4,7 @@
  * only says that it is interested.
  */
 import { chunkBytes } from '../content/chunk-layout.ts';
-import { IN_FLIGHT_BYTES_MAX, SOURCES_PER_CHUNK_MAX } from '../limits.ts';
+import { CHECKING_BYTES_MAX, IN_FLIGHT_BYTES_MAX, SOURCES_PER_CHUNK_MAX } from '../limits.ts';
 import { ChunkPicker } from './chunk-picker.ts';
 import type { SwarmContext } from './context.ts';
 import { expectedMs, isWorthASecondSource, medianRateOf, remainingMs } from './endgame.ts';
@@ -205,6 +205,8 @@ export class Download {
     const { chunkSize } = this.#context.layout;
     if (inFlight === 0) return true;
     if (inFlight + chunkSize > IN_FLIGHT_BYTES_MAX) return false;
+    // what waits for its digest or the disk is not moved sooner by more of it, but it does leave the processor's caches
+    if (this.#ledger.checkingCount * chunkSize > CHECKING_BYTES_MAX) return false;
     return neighbour.requests.size < CHUNKS_PER_SOURCE_MIN || inFlight + chunkSize <= this.#inFlightMax(nowMs);
   }
 
