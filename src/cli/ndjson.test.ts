@@ -28,7 +28,14 @@ it('done has the promised fields, and for each source the promised ones', () => 
   ]);
   expect(event.seconds).toBe(3.22);
   expect(event.peers).toEqual([
-    { address: '127.0.0.1:9001', peer: 'cd'.repeat(16), bytes: 1_610_612_736, chunks: 1536, rttMs: 0.12 },
+    {
+      address: '127.0.0.1:9001',
+      peer: 'cd'.repeat(16),
+      bytes: 1_610_612_736,
+      chunks: 1536,
+      rttMs: 0.12,
+      seconds: 3.22,
+    },
   ]);
 });
 

@@ -65,6 +65,7 @@ export interface DoneEvent {
     readonly bytes: number;
     readonly chunks: number;
     readonly rttMs: number | null;
+    readonly seconds: number;
   }[];
 }
 export interface ErrorEvent {
@@ -118,12 +119,13 @@ export function doneEvent(result: GetResult): DoneEvent {
     seconds: round(result.seconds, 3),
     bytesPerSecond: Math.round(result.bytesPerSecond),
     resumedBytes: result.resumedBytes,
-    peers: result.peers.map(({ address, peer, bytes, chunks, rttMs }) => ({
+    peers: result.peers.map(({ address, peer, bytes, chunks, rttMs, seconds }) => ({
       address,
       peer,
       bytes,
       chunks,
       rttMs: rttMs === null ? null : round(rttMs, 2),
+      seconds: round(seconds, 3),
     })),
   };
 }

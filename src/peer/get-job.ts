@@ -41,6 +41,8 @@ export interface GetHost {
   /** Writes a received chunk at a position of a descriptor. */
   writeChunk(descriptor: number, bytes: Uint8Array, position: number): Promise<void>;
   fetchManifest(address: string, contentId: ContentId, signal: AbortSignal): Promise<Manifest>;
+  /** This is going to be fetched: what takes time to start may start now. */
+  prepare(wanted: WantedContent): void;
   /** Opens the session of a download and, where it has a manifest, announces it. */
   openDownload(
     wanted: WantedContent,
@@ -59,13 +61,15 @@ const RELOCATE_MS = 20_000;
 
 export async function runGet(host: GetHost, options: GetOptions, cwd: string): Promise<GetResult> {
   const signal = options.signal ?? new AbortController().signal;
+  const startedAtMs = host.clock();
   const asked = await parseWanted(options.what, signal);
   const located = await locate(host, asked, options, signal);
   const wanted = await learnContent(host, asked, located, options, signal);
   checkExpected(wanted, options.expectedSha256);
+  host.prepare(wanted);
   const target = await resolveTarget(options.output, wanted.name, cwd, process.platform);
   const there = target.kind === 'file' ? await alreadyThere(target.path, wanted, host.clock, signal) : undefined;
-  return there ?? (await new Fetch(host, options, wanted, located, target, signal).run());
+  return there ?? (await new Fetch(host, options, wanted, located, target, signal, startedAtMs).run());
 }
 
 async function locate(
@@ -178,6 +182,7 @@ class Fetch {
   readonly #target: GetTarget;
   readonly #signal: AbortSignal;
   readonly #located: Located | undefined;
+  readonly #startedAtMs: number;
   #session: ContentSession | undefined;
   #relocating = false;
   #closed = false;
@@ -189,7 +194,9 @@ class Fetch {
     located: Located | undefined,
     target: GetTarget,
     signal: AbortSignal,
+    startedAtMs: number,
   ) {
+    this.#startedAtMs = startedAtMs;
     this.#host = host;
     this.#options = options;
     this.#wanted = wanted;
@@ -217,7 +224,13 @@ class Fetch {
               chunkDigestMatches(manifest, chunkIndex, await digestChunk(bytes)),
           }),
     });
-    const progress = new ProgressMeter(this.#wanted.name, layout.size, partial.resumedBytes, this.#host.clock);
+    const progress = new ProgressMeter(
+      this.#wanted.name,
+      layout.size,
+      partial.resumedBytes,
+      this.#host.clock,
+      this.#startedAtMs,
+    );
     const digest = createWholeDigest(partial.partPath);
     try {
       await this.#transfer(partial, progress, digest);

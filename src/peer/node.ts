@@ -23,7 +23,7 @@ import { RangeFrontend } from './frontends/range.ts';
 import { runGet, type GetHost, type WantedContent } from './get-job.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { Sessions, type OpenSession } from './sessions.ts';
-import { SharedLibrary } from './shared-library.ts';
+import type { SharedLibrary } from './shared-library.ts';
 import { createTrackerClient, type SwarmNews, type TrackerClient } from './tracker-client.ts';
 import { Uploader } from './uploader.ts';
 
@@ -179,7 +179,9 @@ class Node implements PeerNode {
   // ---- sharing -------------------------------------------------------------------------------------------------------------
 
   async #share(paths: readonly string[], options: ShareOptions): Promise<void> {
-    this.#shared ??= await SharedLibrary.open({
+    // indexing and watching are loaded by those who share only
+    const library = await import('./shared-library.ts');
+    this.#shared ??= await library.SharedLibrary.open({
       dataDir: this.#options.dataDir,
       paths,
       announcer: this.#announcer,
@@ -234,6 +236,9 @@ class Node implements PeerNode {
       clock: this.#clock,
       // the session writes what it received, and that lies in shared memory
       writeChunk: (descriptor, bytes, position) => this.#workers.write(descriptor, bytes as SharedBytes, position),
+      prepare: ({ layout }) => {
+        if (layout.size >= CHUNK_WORKERS_BYTES_MIN) this.#workers.start();
+      },
       fetchManifest: (address, contentId, signal) => this.#native.fetchManifest(address, contentId, signal),
       openDownload: (wanted, partial, options, events) => this.#openDownload(wanted, partial, options, events),
       finished: (wanted, session, path) => this.#onFinished(wanted, session, path),
@@ -254,7 +259,6 @@ class Node implements PeerNode {
     const held = manifest === undefined ? undefined : this.#shared?.find(manifest.contentId);
     if (held !== undefined)
       throw new ShoalError('conflict', `this node shares ${name} already: ${held.path} has the same content`);
-    if (layout.size >= CHUNK_WORKERS_BYTES_MIN) this.#workers.start();
     const session = this.#sessions.open({
       name,
       manifest,

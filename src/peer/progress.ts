@@ -11,13 +11,14 @@ export class ProgressMeter {
   #bytes: number;
   readonly resumedBytes: number;
 
-  constructor(name: string, total: number, resumedBytes: number, clock: () => number) {
+  /** @param startedAtMs when the download was asked for, on the same clock. */
+  constructor(name: string, total: number, resumedBytes: number, clock: () => number, startedAtMs: number = clock()) {
     this.#name = name;
     this.#total = total;
     this.#bytes = resumedBytes;
     this.resumedBytes = resumedBytes;
     this.#clock = clock;
-    this.#startedAtMs = clock();
+    this.#startedAtMs = startedAtMs;
   }
 
   gained(byteCount: number): void {

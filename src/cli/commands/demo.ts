@@ -10,6 +10,7 @@ import { makeDemoFolders, type DemoFolders } from '../demo/demo-files.ts';
 import { startShoal, type ShoalProcess } from '../demo/shoal-process.ts';
 import { humanBytes, humanSeconds } from '../human.ts';
 import { parseSize } from '../rates.ts';
+import type { SourceTally } from '../../peer/api.ts';
 import type { DefineCommand, Runtime } from '../runtime.ts';
 import { examples } from '../runtime.ts';
 import { sourceLine } from './get.ts';
@@ -155,8 +156,8 @@ class Demo {
 
   #tellDone(done: Readonly<Record<string, unknown>>): void {
     const { output } = this.#runtime;
-    for (const source of done['peers'] as readonly { address: string; bytes: number; chunks: number }[])
-      output.answer(`${output.check} ${sourceLine({ ...source, seconds: Number(done['seconds']) })}`);
+    for (const source of done['peers'] as readonly SourceTally[])
+      output.answer(`${output.check} ${sourceLine(source)}`);
     output.answer(`${output.check} ${NAME} verified`);
     output.answer(`  sha256 ${String(done['sha256'])}`);
     output.answer(`  ${humanBytes(Number(done['size']))} in ${humanSeconds(Number(done['seconds']))}`);
