@@ -1,7 +1,7 @@
 import { appendFile, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createDigestQueue, digestChunk, sha256 } from './digest-chunk.ts';
+import { digestChunk, sha256 } from './digest-chunk.ts';
 import { manifestOf, seededBytes, withTempFolder } from './fixtures.ts';
 import { hashFile, hashSmallFileSync } from './hash-file.ts';
 import { createHashPool } from './hash-pool.ts';
@@ -13,15 +13,6 @@ describe('digestChunk()', () => {
       const bytes = seededBytes(byteCount);
       expect(await digestChunk(bytes)).toEqual(sha256(bytes));
     }
-  });
-
-  it('runs no more jobs at a time than the queue allows, and all of them', async () => {
-    const queue = createDigestQueue({ jobsMax: 2 });
-    const bytes = seededBytes(70_000);
-    const jobs = Array.from({ length: 9 }, () => queue.digest(bytes));
-    expect(queue.pendingCount).toBe(9);
-    for (const digest of await Promise.all(jobs)) expect(digest).toEqual(sha256(bytes));
-    expect(queue.pendingCount).toBe(0);
   });
 });
 

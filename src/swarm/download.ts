@@ -4,14 +4,14 @@
  * only says that it is interested.
  */
 import { chunkBytes } from '../content/chunk-layout.ts';
-import { CHECKING_BYTES_MAX, IN_FLIGHT_BYTES_MAX, SOURCES_PER_CHUNK_MAX } from '../limits.ts';
+import { CHECKING_BYTES_MAX, IN_FLIGHT_BYTES_MAX } from '../limits.ts';
 import { ChunkPicker } from './chunk-picker.ts';
 import type { SwarmContext } from './context.ts';
-import { expectedMs, isWorthASecondSource, medianRateOf, remainingMs } from './endgame.ts';
 import { median, RateMeter } from './estimators.ts';
 import type { LinkId, StallReason, SwarmMessage } from './facts.ts';
 import type { Neighbour, Request } from './neighbour.ts';
 import { RequestLedger, type IncomingFragment } from './requests.ts';
+import { SecondSources } from './second-sources.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 const CHECK_INTERVAL_MS = 250;
@@ -22,9 +22,6 @@ const IN_FLIGHT_CHUNKS_MIN = 4;
 const CHUNKS_PER_SOURCE_MIN = 2;
 /** Before anything is measured we behave like a fast machine: declines at the start cost more than a moment of queue. */
 const FIRST_RATE_BYTES_PER_SECOND = 50_000_000;
-/** Extra bytes the end-game may cost: four chunks or one percent, whichever is more. */
-const WASTE_CHUNKS = 4;
-const WASTE_SHARE = 0.01;
 const SNUBS_MAX = 3;
 const SNUB_MEMORY_MS = 600_000;
 /** A snubbed source is tried with a single chunk again after this. */
@@ -50,11 +47,11 @@ export class Download {
   #lastGainedMs: number;
   /** Neighbours told to wait, longest first. */
   readonly #waiting = new Set<LinkId>();
-  /** Chunks the end-game would like from a neighbour's next grant. */
-  readonly #endgameWishes = new Map<LinkId, number>();
+  readonly #secondSources: SecondSources;
 
   constructor(context: SwarmContext, nowMs: number) {
     this.#context = context;
+    this.#secondSources = new SecondSources(context, this.#ledger);
     this.#picker = new ChunkPicker(context.have, context.random);
     this.#bucket = new TokenBucket(context.options.downBytesPerSecond, nowMs);
     this.#startedAtMs = nowMs;
@@ -128,7 +125,7 @@ export class Download {
       if (neighbour.complete) this.#completeNeighbours--;
       else for (const chunk of neighbour.theirs) this.#picker.lower(chunk);
     }
-    this.#endgameWishes.delete(neighbour.link);
+    this.#secondSources.forget(neighbour.link);
     this.#waiting.delete(neighbour.link);
     for (const request of [...neighbour.requests.values()]) {
       // a chunk that is being checked is whole: its source is no longer needed
@@ -193,7 +190,7 @@ export class Download {
     const inOrder =
       this.#context.options.order === 'in-order' || this.#completeNeighbours === this.#context.neighbours.size;
     const chunk = inOrder ? this.#picker.pickInOrder(neighbour.theirs) : this.#picker.pickRarest(neighbour.theirs);
-    return chunk >= 0 ? chunk : this.#pickSecondSource(neighbour, nowMs);
+    return chunk >= 0 ? chunk : this.#secondSources.take(neighbour, this.#wastedBytes, nowMs);
   }
 
   /**
@@ -364,7 +361,8 @@ export class Download {
     const endgame = this.#picker.pickableCount === 0;
     this.#nextCheckMs = nowMs + (endgame ? ENDGAME_INTERVAL_MS : CHECK_INTERVAL_MS);
     this.#snubOverdue(nowMs);
-    if (endgame) this.#wishForSecondSources(nowMs);
+    if (endgame)
+      for (const better of this.#secondSources.plan(nowMs)) if (better.declined !== 'no') this.#rearm(better);
     // nothing under way and somebody was told to wait: a lost wake-up would stop the download for good
     if (this.#ledger.openCount === 0) this.#rearmAll();
   }
@@ -397,59 +395,6 @@ export class Download {
       if (neighbour.snubTimesMs.length >= SNUBS_MAX)
         this.#context.close(neighbour, 'timeout', 'three requests not answered in time');
     }
-  }
-
-  // ---- end-game ------------------------------------------------------------------------------------------------------------
-
-  #wishForSecondSources(nowMs: number): void {
-    const medianRate = medianRateOf(this.#context.neighbours.values());
-    this.#endgameWishes.clear();
-    for (const [chunkIndex, requests] of this.#ledger.chunks()) {
-      const request = requests[0];
-      if (request === undefined || request.state !== 'open' || requests.length >= SOURCES_PER_CHUNK_MAX) continue;
-      const source = this.#context.neighbours.get(request.link);
-      if (source === undefined) continue;
-      const oldMs = remainingMs(source, request, medianRate, nowMs);
-      let best: Neighbour | undefined;
-      let bestMs = Number.POSITIVE_INFINITY;
-      for (const other of this.#context.neighbours.values()) {
-        if (other === source || other.snubbed || !other.theirs.has(chunkIndex) || this.#endgameWishes.has(other.link))
-          continue;
-        const newMs = expectedMs(other, request.byteCount, medianRate);
-        if (newMs < bestMs) {
-          best = other;
-          bestMs = newMs;
-        }
-      }
-      if (best === undefined || !isWorthASecondSource(oldMs, bestMs)) continue;
-      this.#endgameWishes.set(best.link, chunkIndex);
-      if (best.declined !== 'no') this.#rearm(best);
-    }
-  }
-
-  #pickSecondSource(neighbour: Neighbour, nowMs: number): number {
-    const wish = this.#endgameWishes.get(neighbour.link);
-    if (wish === undefined) return -1;
-    this.#endgameWishes.delete(neighbour.link);
-    const requests = this.#ledger.of(wish);
-    const request = requests[0];
-    if (
-      request === undefined ||
-      request.state !== 'open' ||
-      requests.length >= SOURCES_PER_CHUNK_MAX ||
-      !neighbour.theirs.has(wish)
-    )
-      return -1;
-    const { chunkSize, size } = this.#context.layout;
-    if (this.#wastedBytes + request.byteCount > Math.max(WASTE_CHUNKS * chunkSize, size * WASTE_SHARE)) return -1;
-    const source = this.#context.neighbours.get(request.link);
-    if (source === undefined) return -1;
-    const medianRate = medianRateOf(this.#context.neighbours.values());
-    const better = isWorthASecondSource(
-      remainingMs(source, request, medianRate, nowMs),
-      expectedMs(neighbour, request.byteCount, medianRate),
-    );
-    return better ? wish : -1;
   }
 
   // ---- moving chunks between states -------------------------------------------------------------------------------------------
