@@ -12,16 +12,11 @@
 import { Bitfield } from '../content/bitfield.ts';
 import { createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
-import {
-  CONNECTIONS_OUTBOUND_TARGET,
-  CONNECTIONS_PER_CONTENT_MAX,
-  CONNECTIONS_PER_CONTENT_TARGET,
-  HAVE_CHUNKS_MAX,
-  HAVE_COALESCE_MS,
-} from '../limits.ts';
+import { CONNECTIONS_PER_CONTENT_MAX, HAVE_CHUNKS_MAX, HAVE_COALESCE_MS } from '../limits.ts';
 import { BanList } from './ban-list.ts';
 import type { SwarmContext } from './context.ts';
 import { DialPlan } from './dial-plan.ts';
+import { Dialler } from './dialler.ts';
 import { Download } from './download.ts';
 import type { CloseReason, LinkId, StallReason, SwarmAction, SwarmFact, SwarmMessage, SwarmOptions } from './facts.ts';
 import { Neighbour } from './neighbour.ts';
@@ -29,12 +24,6 @@ import { createRandom } from './random.ts';
 import type { IncomingFragment } from './requests.ts';
 import { Upload } from './upload.ts';
 
-/** Dials under way at a time. */
-const DIALS_MAX = 8;
-/** Below the outbound target the tracker is asked again, no more often than this. */
-const NEED_PEERS_INTERVAL_MS = 2_000;
-/** Candidates that are ready but not allowed are looked at again after this. */
-const DIAL_RETRY_MS = 250;
 /** A link that ended is not dialled again before this. */
 const REDIAL_MS = 2_000;
 /** A map must follow the handshake within this. */
@@ -66,6 +55,7 @@ export class Swarm {
   readonly #have: Bitfield;
   readonly #neighbours = new Map<LinkId, Neighbour>();
   readonly #dials: DialPlan;
+  readonly #dialler: Dialler;
   readonly #bans = new BanList();
   readonly #layout: ChunkLayout;
   readonly #download: Download;
@@ -74,9 +64,6 @@ export class Swarm {
   #nowMs: number;
   #pendingHaves: number[] = [];
   #haveFlushedAtMs = Number.NEGATIVE_INFINITY;
-  #askedForPeersAtMs = Number.NEGATIVE_INFINITY;
-  /** Looking for somebody to dial is pointless before this, unless links or candidates change. */
-  #dialAgainAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SwarmOptions, nowMs: number) {
     this.#options = options;
@@ -96,6 +83,7 @@ export class Swarm {
       close: (neighbour, reason, text) => this.#close(neighbour, reason, text),
       misbehaved: (neighbour, offence, text) => this.#misbehaved(neighbour, offence, text),
     };
+    this.#dialler = new Dialler(context, this.#dials, this.#bans);
     this.#download = new Download(context, nowMs);
     this.#upload = new Upload(context, nowMs);
   }
@@ -124,7 +112,7 @@ export class Swarm {
   nextDeadline(): number {
     let next = Math.min(this.#download.nextDeadlineMs(this.#nowMs), this.#upload.nextDeadlineMs());
     if (this.#pendingHaves.length > 0) next = Math.min(next, this.#haveFlushedAtMs + HAVE_COALESCE_MS);
-    if (this.#wantsLinks()) next = Math.min(next, Math.max(this.#dialAgainAtMs, this.#nowMs + 1));
+    next = Math.min(next, this.#dialler.nextDeadlineMs(this.#nowMs));
     for (const neighbour of this.#neighbours.values())
       if (!neighbour.mapped) next = Math.min(next, neighbour.linkedAtMs + MAP_TIMEOUT_MS);
     return next;
@@ -182,7 +170,7 @@ export class Swarm {
 
   #apply(fact: SwarmFact): void {
     const nowMs = this.#nowMs;
-    if (DIAL_FACTS.has(fact.type)) this.#dialAgainAtMs = nowMs;
+    if (DIAL_FACTS.has(fact.type)) this.#dialler.changed();
     switch (fact.type) {
       case 'candidates':
         this.#dials.learn(
@@ -424,7 +412,7 @@ export class Swarm {
 
   #settle(): void {
     if (this.#pendingHaves.length > 0 && this.#nowMs >= this.#haveFlushedAtMs + HAVE_COALESCE_MS) this.#flushHaves();
-    this.#dialMore();
+    this.#dialler.run(this.#nowMs);
     this.#upload.schedule(this.#nowMs);
   }
 
@@ -435,42 +423,6 @@ export class Swarm {
     }
     this.#pendingHaves = [];
     this.#haveFlushedAtMs = this.#nowMs;
-  }
-
-  /** Complete peers wait to be dialled; those who still fetch look for others until they have enough. */
-  #wantsLinks(): boolean {
-    if (this.#have.isFull) return false;
-    const dialling = this.#dials.diallingCount;
-    if (dialling >= DIALS_MAX) return false;
-    let outbound = dialling;
-    for (const neighbour of this.#neighbours.values()) if (neighbour.outbound) outbound++;
-    return outbound < CONNECTIONS_OUTBOUND_TARGET && this.#neighbours.size + dialling < CONNECTIONS_PER_CONTENT_TARGET;
-  }
-
-  #dialMore(): void {
-    if (this.#nowMs < this.#dialAgainAtMs || !this.#wantsLinks()) return;
-    const linkedKeys = new Set<string>();
-    for (const neighbour of this.#neighbours.values()) linkedKeys.add(neighbour.key);
-    while (this.#wantsLinks()) {
-      const candidate = this.#dials.next(this.#nowMs, ({ key, addresses }) => {
-        return (
-          !linkedKeys.has(key) &&
-          !this.#bans.isBanned(key, this.#nowMs) &&
-          !addresses.some((one) => this.#bans.isBanned(one, this.#nowMs))
-        );
-      });
-      if (candidate === undefined) break;
-      this.#actions.push({ type: 'dial', candidate });
-    }
-    if (this.#wantsLinks() && this.#nowMs >= this.#askedForPeersAtMs + NEED_PEERS_INTERVAL_MS) {
-      this.#askedForPeersAtMs = this.#nowMs;
-      this.#actions.push({ type: 'need-peers' });
-    }
-    const readyAtMs = this.#dials.nextReadyAtMs();
-    this.#dialAgainAtMs = Math.min(
-      this.#askedForPeersAtMs + NEED_PEERS_INTERVAL_MS,
-      readyAtMs > this.#nowMs ? readyAtMs : this.#nowMs + DIAL_RETRY_MS,
-    );
   }
 
   // ---- ends ----------------------------------------------------------------------------------------------------------------
@@ -507,7 +459,7 @@ export class Swarm {
   }
 
   #forget(neighbour: Neighbour, redialMs: number): void {
-    this.#dialAgainAtMs = this.#nowMs;
+    this.#dialler.changed();
     this.#neighbours.delete(neighbour.link);
     this.#download.unlinked(neighbour, this.#nowMs);
     this.#upload.unlinked(neighbour);

@@ -1,0 +1,74 @@
+/**
+ * When to dial and when to ask the tracker for more: complete peers wait to be dialled, those who still fetch look for others
+ * until they have enough. Whom to dial next is dial-plan.ts's question.
+ */
+import { CONNECTIONS_OUTBOUND_TARGET, CONNECTIONS_PER_CONTENT_TARGET } from '../limits.ts';
+import type { BanList } from './ban-list.ts';
+import type { SwarmContext } from './context.ts';
+import type { DialPlan } from './dial-plan.ts';
+
+/** Dials under way at a time. */
+const DIALS_MAX = 8;
+/** Below the outbound target the tracker is asked again, no more often than this. */
+const NEED_PEERS_INTERVAL_MS = 2_000;
+/** Candidates that are ready but not allowed are looked at again after this. */
+const DIAL_RETRY_MS = 250;
+
+export class Dialler {
+  readonly #context: SwarmContext;
+  readonly #plan: DialPlan;
+  readonly #bans: BanList;
+  #askedForPeersAtMs = Number.NEGATIVE_INFINITY;
+  /** Looking for somebody to dial is pointless before this, unless links or candidates change. */
+  #againAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(context: SwarmContext, plan: DialPlan, bans: BanList) {
+    this.#context = context;
+    this.#plan = plan;
+    this.#bans = bans;
+  }
+
+  /** Links or candidates have changed. */
+  changed(): void {
+    this.#againAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** When `run` may have something to do. */
+  nextDeadlineMs(nowMs: number): number {
+    return this.#context.have.isFull ? Number.POSITIVE_INFINITY : Math.max(this.#againAtMs, nowMs + 1);
+  }
+
+  /** Dials until there are enough links or nobody to dial, and asks for more peers where there are too few. */
+  run(nowMs: number): void {
+    if (nowMs < this.#againAtMs || this.#context.have.isFull) return;
+    const linkedKeys = new Set<string>();
+    for (const neighbour of this.#context.neighbours.values()) linkedKeys.add(neighbour.key);
+    while (this.#wantsLinks()) {
+      const candidate = this.#plan.next(nowMs, ({ key, addresses }) => {
+        return (
+          !linkedKeys.has(key) &&
+          !this.#bans.isBanned(key, nowMs) &&
+          !addresses.some((one) => this.#bans.isBanned(one, nowMs))
+        );
+      });
+      if (candidate === undefined) break;
+      this.#context.emit({ type: 'dial', candidate });
+    }
+    if (this.#wantsLinks() && nowMs >= this.#askedForPeersAtMs + NEED_PEERS_INTERVAL_MS) {
+      this.#askedForPeersAtMs = nowMs;
+      this.#context.emit({ type: 'need-peers' });
+    }
+    const readyAtMs = this.#plan.nextReadyAtMs();
+    const retryAtMs = readyAtMs > nowMs ? readyAtMs : nowMs + DIAL_RETRY_MS;
+    this.#againAtMs = Math.min(Math.max(nowMs, this.#askedForPeersAtMs) + NEED_PEERS_INTERVAL_MS, retryAtMs);
+  }
+
+  #wantsLinks(): boolean {
+    const { neighbours } = this.#context;
+    const dialling = this.#plan.diallingCount;
+    if (dialling >= DIALS_MAX) return false;
+    let outbound = dialling;
+    for (const neighbour of neighbours.values()) if (neighbour.outbound) outbound++;
+    return outbound < CONNECTIONS_OUTBOUND_TARGET && neighbours.size + dialling < CONNECTIONS_PER_CONTENT_TARGET;
+  }
+}
