@@ -1,12 +1,11 @@
 /**
- * One download from the question to the file: finds the content, learns its manifest, opens the partial file, lets the session
- * fetch, watches for stalls, checks the whole, and puts the file in place. Whatever ends it early, the partial file stays.
+ * One download from the question to the file: has the content found, opens the partial file, lets the session fetch, watches for
+ * stalls, checks the whole, and puts the file in place. Whatever ends it early, the partial file stays.
  */
 import { stat } from 'node:fs/promises';
-import { chunkBytes, createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts';
-import { digestBytes, isSha256Hex, sha256HexFromBytes, type ContentId, type Sha256Hex } from '../content/digest.ts';
-import { parseEntryName, type EntryName } from '../content/entry-name.ts';
-import { chunkDigestMatches, type Manifest } from '../content/manifest.ts';
+import { chunkBytes } from '../content/chunk-layout.ts';
+import { digestBytes, sha256HexFromBytes, type Sha256Hex } from '../content/digest.ts';
+import { chunkDigestMatches } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import { PROGRESS_MIN_INTERVAL_MS, STALL_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { digestChunk, sha256 } from '../storage/digest-chunk.ts';
@@ -16,31 +15,17 @@ import { hashFile } from '../storage/hash-file.ts';
 import type { Candidate } from '../swarm/facts.ts';
 import type { GetOptions, GetResult, SourceTally } from './api.ts';
 import type { ContentSession, SessionEvents, SourceCount } from './content-session.ts';
+import { findContent, formatSourceAddress, type FindHost, type WantedContent } from './find-content.ts';
 import { resolveTarget, type GetTarget } from './get-target.ts';
 import { streamInOrder, temporaryTarget } from './get-stream.ts';
 import { ProgressMeter } from './progress.ts';
-import type { Located, TrackerClient, TrackerSource } from './tracker-client.ts';
-import { parseWanted, type Wanted } from './wanted.ts';
-
-/** What is to be fetched, once it is known. */
-export interface WantedContent {
-  readonly name: EntryName;
-  readonly layout: ChunkLayout;
-  /** Undefined: an entry announced plainly, verified as a whole at the end. */
-  readonly manifest: Manifest | undefined;
-  /** The digest the whole must have; undefined when the announcer gave none that is one. */
-  readonly sha256: Sha256Hex | undefined;
-}
+import type { Located, TrackerSource } from './tracker-client.ts';
 
 /** What the job needs of its node. */
-export interface GetHost {
-  /** 32 hex digits. */
-  readonly peerId: string;
-  readonly tracker: TrackerClient;
+export interface GetHost extends FindHost {
   readonly clock: () => number;
   /** Writes a received chunk at a position of a descriptor. */
   writeChunk(descriptor: number, bytes: Uint8Array, position: number): Promise<void>;
-  fetchManifest(address: string, contentId: ContentId, signal: AbortSignal): Promise<Manifest>;
   /** This is going to be fetched: what takes time to start may start now. */
   prepare(wanted: WantedContent): void;
   /** Opens the session of a download and, where it has a manifest, announces it. */
@@ -50,8 +35,10 @@ export interface GetHost {
     options: GetOptions,
     events: Omit<SessionEvents, 'dial'>,
   ): ContentSession;
-  /** The file is whole and in place: serve it from there from now on. */
+  /** The file is whole and in place: its session reads from there from now on. */
   finished(wanted: WantedContent, session: ContentSession, path: string): Promise<void>;
+  /** The file was whole without a session: serve it as if it had just been fetched. */
+  serve(wanted: WantedContent, path: string): Promise<void>;
   /** The download is given up: close its session. */
   abandon(wanted: WantedContent, session: ContentSession): Promise<void>;
 }
@@ -62,100 +49,23 @@ const RELOCATE_MS = 20_000;
 export async function runGet(host: GetHost, options: GetOptions, cwd: string): Promise<GetResult> {
   const signal = options.signal ?? new AbortController().signal;
   const startedAtMs = host.clock();
-  const asked = await parseWanted(options.what, signal);
-  const located = await locate(host, asked, options, signal);
-  const wanted = await learnContent(host, asked, located, options, signal);
-  checkExpected(wanted, options.expectedSha256);
+  const { wanted, located } = await findContent(host, options, signal);
   host.prepare(wanted);
   const target = await resolveTarget(options.output, wanted.name, cwd, process.platform);
-  const there = target.kind === 'file' ? await alreadyThere(target.path, wanted, host.clock, signal) : undefined;
+  const there =
+    target.kind === 'file' ? await alreadyThere(target.path, wanted, startedAtMs, host.clock, signal) : undefined;
+  if (there !== undefined) await host.serve(wanted, there.path);
   return there ?? (await new Fetch(host, options, wanted, located, target, signal, startedAtMs).run());
-}
-
-async function locate(
-  host: GetHost,
-  asked: Wanted,
-  options: GetOptions,
-  signal: AbortSignal,
-): Promise<Located | undefined> {
-  const what = asked.kind === 'content' ? { contentId: asked.contentId } : { name: asked.name };
-  try {
-    return await host.tracker.locate({ what, peerId: host.peerId, wantManifest: true }, signal);
-  } catch (error) {
-    // with an identity and somebody to ask, the tracker is not needed
-    if (asked.kind === 'content' && (options.from ?? []).length > 0) return undefined;
-    throw error;
-  }
-}
-
-async function learnContent(
-  host: GetHost,
-  asked: Wanted,
-  located: Located | undefined,
-  options: GetOptions,
-  signal: AbortSignal,
-): Promise<WantedContent> {
-  const contentId = contentIdOf(asked, located);
-  if (contentId !== undefined) {
-    const manifest = await learnManifest(host, contentId, located, options, signal);
-    const name = parseEntryName(located?.entry.name ?? contentId);
-    return { name, layout: manifest, manifest, sha256: manifest.sha256 };
-  }
-  if (located === undefined) throw new ShoalError('bug', 'neither an entry nor a content was found');
-  const digest = located.entry.sha256.toLowerCase();
-  return {
-    name: parseEntryName(located.entry.name),
-    layout: createChunkLayout(located.entry.size),
-    manifest: undefined,
-    sha256: isSha256Hex(digest) ? digest : undefined,
-  };
-}
-
-function contentIdOf(asked: Wanted, located: Located | undefined): ContentId | undefined {
-  if (located !== undefined && located.entry.contentId !== '') return located.entry.contentId;
-  return asked.kind === 'content' ? asked.contentId : undefined;
-}
-
-/** From the answer itself, else from peers (so that the tracker need not feed it to thousands), else from the tracker. */
-async function learnManifest(
-  host: GetHost,
-  contentId: ContentId,
-  located: Located | undefined,
-  options: GetOptions,
-  signal: AbortSignal,
-): Promise<Manifest> {
-  if (located?.manifest !== undefined) return located.manifest;
-  const native = (located?.sources ?? []).filter((source) => source.dialects.includes('native'));
-  const addresses = [
-    ...(options.from ?? []),
-    ...native.flatMap((source) => source.addresses.slice(0, 1).map(formatSourceAddress)),
-  ];
-  for (const address of addresses.slice(0, 4)) {
-    try {
-      return await host.fetchManifest(address, contentId, signal);
-    } catch (error) {
-      if (signal.aborted) throw error;
-      // the next one, or the tracker, may have it
-    }
-  }
-  return await host.tracker.manifest(contentId, signal);
-}
-
-function checkExpected(wanted: WantedContent, expected: Sha256Hex | undefined): void {
-  if (expected === undefined || wanted.sha256 === undefined || wanted.sha256 === expected) return;
-  throw new ShoalError('integrity', `${wanted.name} has the SHA-256 ${wanted.sha256}, not ${expected} as asked for`, {
-    hint: 'nothing was downloaded; older versions of a name are reached as name@hex',
-  });
 }
 
 /** A file that is there and right needs no transfer. */
 async function alreadyThere(
   path: string,
   wanted: WantedContent,
+  startedAtMs: number,
   clock: () => number,
   signal: AbortSignal,
 ): Promise<GetResult | undefined> {
-  const startedAtMs = clock();
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile() !== true || found.size !== wanted.layout.size || wanted.sha256 === undefined) return undefined;
   const { manifest } = await hashFile(path, { chunkSize: wanted.layout.chunkSize, signal });
@@ -405,7 +315,8 @@ class Fetch {
     session?.holdReads(moved.promise);
     try {
       const path = await partial.finish();
-      if (session !== undefined) await this.#host.finished(this.#wanted, session, path);
+      if (session === undefined) await this.#host.serve(this.#wanted, path);
+      else await this.#host.finished(this.#wanted, session, path);
       return path;
     } finally {
       moved.resolve();
@@ -438,8 +349,4 @@ function tally(source: SourceCount): SourceTally {
     rttMs: source.rttMs === null ? null : Math.round(source.rttMs * 1000) / 1000,
     seconds: Number.isNaN(source.firstByteAtMs) ? 0 : (source.lastByteAtMs - source.firstByteAtMs) / 1000,
   };
-}
-
-function formatSourceAddress({ host, port }: { host: string; port: number }): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { Bitfield } from '../content/bitfield.ts';
 import { toHex, type ContentId } from '../content/digest.ts';
-import { chunkDigestMatches } from '../content/manifest.ts';
+import { chunkDigestMatches, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import { CHUNK_WORKERS_BYTES_MIN } from '../limits.ts';
 import { formatAddress } from '../net/address.ts';
@@ -20,7 +20,8 @@ import { ControlPoints } from './control-points.ts';
 import { FinishedFiles } from './finished-files.ts';
 import { NativeFrontend } from './frontends/native.ts';
 import { RangeFrontend } from './frontends/range.ts';
-import { runGet, type GetHost, type WantedContent } from './get-job.ts';
+import type { WantedContent } from './find-content.ts';
+import { runGet, type GetHost } from './get-job.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { Sessions, type OpenSession } from './sessions.ts';
 import type { SharedLibrary } from './shared-library.ts';
@@ -242,6 +243,7 @@ class Node implements PeerNode {
       fetchManifest: (address, contentId, signal) => this.#native.fetchManifest(address, contentId, signal),
       openDownload: (wanted, partial, options, events) => this.#openDownload(wanted, partial, options, events),
       finished: (wanted, session, path) => this.#onFinished(wanted, session, path),
+      serve: (wanted, path) => this.#serve(wanted, path),
       abandon: async (wanted) => {
         if (wanted.manifest !== undefined) this.#announcer.drop(wanted.manifest.contentId);
         await this.#sessions.close(wanted, ['fetching']);
@@ -277,16 +279,39 @@ class Node implements PeerNode {
       single: options.single ?? false,
       events,
     });
-    if (manifest !== undefined) {
-      this.#announcer.put({
-        manifest,
-        names: NO_NAMES,
-        have: () => session.swarm.have,
-        links: () => session.linkCount,
-      });
-      this.#announcer.start();
-    }
+    if (manifest !== undefined) this.#announce(manifest, session);
     return session;
+  }
+
+  /** A file that was whole before anything had to be fetched: served like one that was. */
+  async #serve({ name, manifest }: WantedContent, path: string): Promise<void> {
+    if (manifest === undefined || this.#sessions.get(manifest.contentId) !== undefined) return;
+    if (this.#shared?.find(manifest.contentId) !== undefined) return;
+    const reader = await this.#finished.open(path, manifest);
+    const have = Bitfield.full(manifest.chunkCount);
+    const session = this.#sessions.open({
+      name,
+      manifest,
+      kind: 'kept',
+      layout: manifest,
+      have,
+      store: { read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) },
+      verify: () => Promise.resolve(true),
+      order: 'rarest',
+      single: false,
+      events: { needPeers: () => undefined },
+    });
+    this.#announce(manifest, session);
+  }
+
+  #announce(manifest: Manifest, session: ContentSession): void {
+    this.#announcer.put({
+      manifest,
+      names: NO_NAMES,
+      have: () => session.swarm.have,
+      links: () => session.linkCount,
+    });
+    this.#announcer.start();
   }
 
   /** From now on the content is served from where it is, until the node closes. */

@@ -63,12 +63,7 @@ export class Download {
     return !this.#context.have.isFull;
   }
 
-  /** Chunks neighbours that are not complete have of `chunkIndex`, and the number of complete ones on top. */
-  availability(chunkIndex: number): number {
-    return this.#picker.availability(chunkIndex) + this.#completeNeighbours;
-  }
-
-  /** The same without complete neighbours. */
+  /** Neighbours that have the chunk, complete ones not counted. */
   copiesAtLeechers(chunkIndex: number): number {
     return this.#picker.availability(chunkIndex);
   }
@@ -364,7 +359,7 @@ export class Download {
     if (endgame)
       for (const better of this.#secondSources.plan(nowMs)) if (better.declined !== 'no') this.#rearm(better);
     // nothing under way and somebody was told to wait: a lost wake-up would stop the download for good
-    if (this.#ledger.openCount === 0) this.#rearmAll();
+    if (this.#ledger.openCount === 0 && !this.#diskPaused) this.#rearmAll();
   }
 
   /** Why no chunk has come for a while; null while chunks come. */

@@ -161,11 +161,6 @@ export class Swarm {
     return this.#download.stallReason(nowMs);
   }
 
-  /** Peers that may still turn out to be sources. */
-  get hopefulCandidates(): number {
-    return this.#dials.hopefulCount;
-  }
-
   // ---- facts ---------------------------------------------------------------------------------------------------------------
 
   #apply(fact: SwarmFact): void {

@@ -60,10 +60,6 @@ export class Upload {
     return this.#sentBytes;
   }
 
-  get activeSends(): number {
-    return this.#activeCount;
-  }
-
   bytesPerSecond(nowMs: number): number {
     return this.#meter.current(nowMs);
   }

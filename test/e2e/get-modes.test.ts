@@ -3,6 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sha256OfFile } from '../support/contents.ts';
+import { eventually } from '../support/deadline.ts';
+import { restGet } from '../support/rest.ts';
 import { createWorld, doneOf } from '../support/world.ts';
 
 const MiB = 1024 * 1024;
@@ -79,4 +81,23 @@ test('--limit-up and --limit-down hold', { retry: 1 }, async (context) => {
     expect(size / seconds).toBeGreaterThan(4e6 * 0.85);
     expect(size / seconds).toBeLessThan(4e6 * 1.15);
   }
+});
+
+test('a file that is there already is not fetched again, and with --seed it is served', async (context) => {
+  const world = await createWorld(context);
+  const tracker = await world.tracker();
+  const file = await world.file('again.bin', 3 * MiB, 37);
+  const share = await world.share(tracker, file.paths);
+  await doneOf(world.get(tracker, 'again.bin', ['-o', `${world.folder}/`]));
+
+  const seed = world.get(tracker, 'again.bin', ['-o', `${world.folder}/`, '--seed']);
+  expect(await doneOf(seed)).toMatchObject({ resumedBytes: file.size, peers: [], sha256: file.sha256 });
+  await eventually(async () => {
+    const { json } = await restGet(tracker.url, '/file/again.bin');
+    return (json as { peers: unknown[] }).peers.length === 2;
+  }, 'two peers have it');
+  await share.process.end();
+  const other = await doneOf(world.get(tracker, 'again.bin', ['-o', `${world.folder}/other.bin`]));
+  expect(other).toMatchObject({ sha256: file.sha256 });
+  expect(other.peers).toHaveLength(1);
 });

@@ -1,0 +1,126 @@
+/**
+ * What is to be fetched: turns what a person asked for into a content with its manifest, and the sources the tracker names. Asks
+ * the tracker and peers; moves no chunk.
+ */
+import { createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts';
+import { isSha256Hex, type ContentId, type Sha256Hex } from '../content/digest.ts';
+import { parseEntryName, type EntryName } from '../content/entry-name.ts';
+import type { Manifest } from '../content/manifest.ts';
+import { ShoalError } from '../errors.ts';
+import type { GetOptions } from './api.ts';
+import type { Located, TrackerClient } from './tracker-client.ts';
+import { parseWanted, type Wanted } from './wanted.ts';
+
+/** What is to be fetched, once it is known. */
+export interface WantedContent {
+  readonly name: EntryName;
+  readonly layout: ChunkLayout;
+  /** Undefined: an entry announced plainly, verified as a whole at the end. */
+  readonly manifest: Manifest | undefined;
+  /** The digest the whole must have; undefined when the announcer gave none that is one. */
+  readonly sha256: Sha256Hex | undefined;
+}
+
+/** What the search needs of its node. */
+export interface FindHost {
+  /** 32 hex digits. */
+  readonly peerId: string;
+  readonly tracker: TrackerClient;
+  fetchManifest(address: string, contentId: ContentId, signal: AbortSignal): Promise<Manifest>;
+}
+
+/** Peers asked for a manifest before the tracker is. */
+const MANIFEST_PEERS_MAX = 4;
+
+/** `located` is undefined when the tracker was not needed. Throws `no-such-name`, `tracker-unreachable`, `integrity` or `usage`. */
+export async function findContent(
+  host: FindHost,
+  options: GetOptions,
+  signal: AbortSignal,
+): Promise<{ readonly wanted: WantedContent; readonly located: Located | undefined }> {
+  const asked = await parseWanted(options.what, signal);
+  const located = await locate(host, asked, options, signal);
+  const wanted = await learnContent(host, asked, located, options, signal);
+  checkExpected(wanted, options.expectedSha256);
+  return { wanted, located };
+}
+
+async function locate(
+  host: FindHost,
+  asked: Wanted,
+  options: GetOptions,
+  signal: AbortSignal,
+): Promise<Located | undefined> {
+  const what = asked.kind === 'content' ? { contentId: asked.contentId } : { name: asked.name };
+  try {
+    return await host.tracker.locate({ what, peerId: host.peerId, wantManifest: true }, signal);
+  } catch (error) {
+    // with an identity and somebody to ask, the tracker is not needed
+    if (asked.kind === 'content' && (options.from ?? []).length > 0) return undefined;
+    throw error;
+  }
+}
+
+async function learnContent(
+  host: FindHost,
+  asked: Wanted,
+  located: Located | undefined,
+  options: GetOptions,
+  signal: AbortSignal,
+): Promise<WantedContent> {
+  const contentId = contentIdOf(asked, located);
+  if (contentId !== undefined) {
+    const manifest = await learnManifest(host, contentId, located, options, signal);
+    const name = parseEntryName(located?.entry.name ?? contentId);
+    return { name, layout: manifest, manifest, sha256: manifest.sha256 };
+  }
+  if (located === undefined) throw new ShoalError('bug', 'neither an entry nor a content was found');
+  const digest = located.entry.sha256.toLowerCase();
+  return {
+    name: parseEntryName(located.entry.name),
+    layout: createChunkLayout(located.entry.size),
+    manifest: undefined,
+    sha256: isSha256Hex(digest) ? digest : undefined,
+  };
+}
+
+function contentIdOf(asked: Wanted, located: Located | undefined): ContentId | undefined {
+  if (located !== undefined && located.entry.contentId !== '') return located.entry.contentId;
+  return asked.kind === 'content' ? asked.contentId : undefined;
+}
+
+/** From the answer itself, else from peers (so that the tracker need not feed it to thousands), else from the tracker. */
+async function learnManifest(
+  host: FindHost,
+  contentId: ContentId,
+  located: Located | undefined,
+  options: GetOptions,
+  signal: AbortSignal,
+): Promise<Manifest> {
+  if (located?.manifest !== undefined) return located.manifest;
+  const native = (located?.sources ?? []).filter((source) => source.dialects.includes('native'));
+  const addresses = [
+    ...(options.from ?? []),
+    ...native.flatMap((source) => source.addresses.slice(0, 1).map(formatSourceAddress)),
+  ];
+  for (const address of addresses.slice(0, MANIFEST_PEERS_MAX)) {
+    try {
+      return await host.fetchManifest(address, contentId, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // the next one, or the tracker, may have it
+    }
+  }
+  return await host.tracker.manifest(contentId, signal);
+}
+
+function checkExpected(wanted: WantedContent, expected: Sha256Hex | undefined): void {
+  if (expected === undefined || wanted.sha256 === undefined || wanted.sha256 === expected) return;
+  throw new ShoalError('integrity', `${wanted.name} has the SHA-256 ${wanted.sha256}, not ${expected} as asked for`, {
+    hint: 'nothing was downloaded; older versions of a name are reached as name@hex',
+  });
+}
+
+export function formatSourceAddress({ host, port }: { host: string; port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
