@@ -116,6 +116,30 @@ export const IN_FLIGHT_BYTES_MAX = 64 * MiB;
 export const CHECKING_BYTES_MAX = 16 * MiB;
 /** Sources that may be fetching the same chunk at a time (end-game only). */
 export const SOURCES_PER_CHUNK_MAX = 2;
+/** Chunks that may be on their way whatever the measured rate: in all, and from each source (one being sent, one queued behind it). */
+export const IN_FLIGHT_CHUNKS_MIN = 4;
+export const IN_FLIGHT_CHUNKS_PER_SOURCE_MIN = 2;
+/** Assumed of our own links until they have shown what they can do; too much costs a moment of queue, too little costs declines. */
+export const DOWN_FIRST_RATE_BYTES_PER_SECOND = 50_000_000;
+export const UP_FIRST_RATE_BYTES_PER_SECOND = 12_500_000;
+/** Assumed of a path until its first ping is back, in milliseconds. */
+export const FIRST_RTT_MS = 20;
+/** What TCP sends before it has heard anything: ten segments (RFC 6928). More slots while a chunk needs round trips to get going. */
+export const TCP_INITIAL_WINDOW_BYTES = 14_600;
+/** Chunks a complete peer suggests with each grant. */
+export const SUGGESTIONS_PER_GRANT = 2;
+/** On paths longer than STICK_RTT_MIN_MS a connection served within STICK_WITHIN_MS is served again, for so many chunks in a row. */
+export const STICK_CHUNKS_MAX = 4;
+export const STICK_RTT_MIN_MS = 5;
+export const STICK_WITHIN_MS = 200;
+/** The uplink is looked at this often: idle for more than this share while somebody waits, it gets a slot more, up to so many. */
+export const UP_FEEDBACK_MS = 1_000;
+export const UP_FEEDBACK_IDLE_SHARE = 0.05;
+export const UP_FEEDBACK_SLOTS_MAX = 8;
+/** In single-source mode the choice waits this long for round-trip times of all. */
+export const SINGLE_CHOICE_MS = 1_000;
+/** Rarest-first looks at so many chunks one by one; after that it scans the maps. */
+export const PICKER_WALK_CHUNKS_MAX = 64;
 /** Chunk digests computed at a time on the thread pool when a found partial file is checked. */
 export const VERIFY_JOBS_MAX = 4;
 /** Threads that digest and write received chunks, whatever the number of cores. */
@@ -130,6 +154,66 @@ export const CHUNK_BUFFER_BYTES_MAX = 128 * MiB;
 export const HAVE_COALESCE_MS = 30;
 /** Without --stall-timeout a download with no byte for this long ends with exit code 4 and its partial file kept. */
 export const STALL_TIMEOUT_DEFAULT_MS = 30_000;
+
+// ---- failures --------------------------------------------------------------------------------------------------------------
+
+/** The first byte of a request must come within the grant's estimate, 4 round trips and 2 s, but never sooner or later than this. Else the source is snubbed and the chunk asked elsewhere. */
+export const REQUEST_FIRST_BYTE_MIN_MS = 2_000;
+export const REQUEST_FIRST_BYTE_MAX_MS = 15_000;
+/** Between fragments of a chunk: 4 fragment times and 2 s, within these bounds. Longer counts as a stall, with the same effect. */
+export const REQUEST_STALL_MIN_MS = 2_000;
+export const REQUEST_STALL_MAX_MS = 10_000;
+/** Open requests are looked at this often, and so are chunks for the end-game once nothing is left to request. */
+export const OVERDUE_CHECK_MS = 250;
+export const ENDGAME_CHECK_MS = 100;
+/** Late bytes of a cancelled request are thrown away for this long and two round trips; after that they break the protocol. */
+export const CANCELLED_GRACE_MS = 5_000;
+/** Snubs of one source within SNUB_MEMORY_MS after which its connection is closed. */
+export const SNUBS_MAX = 3;
+export const SNUB_MEMORY_MS = 600_000;
+/** A snubbed source is tried with a single chunk again after this, or at once when nobody else has what we miss. */
+export const SNUB_RETRY_MS = 5_000;
+/** A second source has to be sooner by this many milliseconds and by this share of what remains. */
+export const ENDGAME_GAIN_MIN_MS = 100;
+export const ENDGAME_GAIN_MIN_SHARE = 0.25;
+/** Extra bytes the end-game may cost: this many chunks or this share of the content, whichever is more. Beyond: no second sources. */
+export const ENDGAME_WASTE_CHUNKS_MAX = 4;
+export const ENDGAME_WASTE_SHARE_MAX = 0.01;
+/** Assumed of a source while no source has shown a rate. */
+export const SOURCE_RATE_UNKNOWN_BYTES_PER_SECOND = 1_000_000;
+/** A send on which the neighbour takes no byte for this long: its connection is closed. */
+export const SEND_STALL_MS = 30_000;
+/** A grant not answered after this and two round trips counts as declined; answers to so many lapsed grants of a link are forgiven. */
+export const GRANT_LIFE_MS = 2_000;
+export const LAPSED_GRANTS_KEPT_MAX = 256;
+/** A failed write is tried again after this. */
+export const DISK_RETRY_MS = 1_000;
+/** The map of chunks must follow the handshake within this, or the connection is closed. */
+export const MAP_TIMEOUT_MS = 10_000;
+/** A failed dial is repeated after MIN, doubled up to MAX, with jitter of half; after so many failures in a row the candidate is dropped until it is listed again. */
+export const DIAL_BACKOFF_MIN_MS = 1_000;
+export const DIAL_BACKOFF_MAX_MS = 60_000;
+export const DIAL_FAILURES_MAX = 8;
+/** A link that ended is not dialled again before this. */
+export const REDIAL_MS = 2_000;
+/** Dials of one content under way at a time. */
+export const DIALS_MAX = 8;
+/** Candidates kept for one content. More: new ones are ignored. */
+export const CANDIDATES_MAX = 500;
+/** Candidates that are ready but not allowed are looked at again after this. */
+export const DIAL_RETRY_MS = 250;
+/** With too few links the tracker is asked for peers, no more often than this; and in any case while a download runs, this often. */
+export const NEED_PEERS_INTERVAL_MS = 2_000;
+export const RELOCATE_MS = 20_000;
+/** Bans: a wrong chunk, a second one within BAN_INTEGRITY_MEMORY_MS, a broken protocol, a third time within BAN_PROTOCOL_MEMORY_MS. All expire. */
+export const BAN_INTEGRITY_MS = 60_000;
+export const BAN_INTEGRITY_AGAIN_MS = 24 * 3_600_000;
+export const BAN_INTEGRITY_MEMORY_MS = 3_600_000;
+export const BAN_PROTOCOL_MS = 10 * 60_000;
+export const BAN_PROTOCOL_AGAIN_MS = 24 * 3_600_000;
+export const BAN_PROTOCOL_MEMORY_MS = 24 * 3_600_000;
+/** Offenders remembered. More: the one whose ban ends first is forgotten. */
+export const OFFENDERS_MAX = 10_000;
 
 // ---- journal ---------------------------------------------------------------------------------------------------------------
 

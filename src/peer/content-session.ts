@@ -2,6 +2,7 @@
  * One content on one node: carries out what the swarm policy asks (sends, reads, digests, writes, dials) and tells it what came
  * of it. One writer: facts are taken in one at a time, in order, and nothing here awaits between reading and changing state.
  */
+import { DISK_RETRY_MS } from '../limits.ts';
 import type { Bitfield } from '../content/bitfield.ts';
 import { chunkBytes, type ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
@@ -68,9 +69,6 @@ interface OpenLink {
   readonly link: PeerLink;
   readonly source: SourceCount;
 }
-
-/** How long to wait before a failed write is tried again. */
-const DISK_RETRY_MS = 1_000;
 
 export class ContentSession {
   readonly layout: ChunkLayout;

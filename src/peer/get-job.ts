@@ -7,7 +7,7 @@ import { chunkBytes } from '../content/chunk-layout.ts';
 import { digestBytes, sha256HexFromBytes, type Sha256Hex } from '../content/digest.ts';
 import { chunkDigestMatches } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
-import { PROGRESS_MIN_INTERVAL_MS, STALL_TIMEOUT_DEFAULT_MS } from '../limits.ts';
+import { PROGRESS_MIN_INTERVAL_MS, RELOCATE_MS, STALL_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { digestChunk, sha256 } from '../storage/digest-chunk.ts';
 import { openPartialFile, type PartialFile } from '../storage/partial-file.ts';
 import { createWholeDigest, type WholeDigest } from '../storage/whole-digest.ts';
@@ -42,9 +42,6 @@ export interface GetHost extends FindHost {
   /** The download is given up: close its session. */
   abandon(wanted: WantedContent, session: ContentSession): Promise<void>;
 }
-
-/** Sources are asked for again this often while a download runs. */
-const RELOCATE_MS = 20_000;
 
 export async function runGet(host: GetHost, options: GetOptions, cwd: string): Promise<GetResult> {
   const signal = options.signal ?? new AbortController().signal;

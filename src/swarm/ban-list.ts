@@ -1,12 +1,15 @@
 /** Who may not take part for a while, and for how long. Every ban expires: one wrong chunk may come from bad memory. */
+import {
+  BAN_INTEGRITY_AGAIN_MS,
+  BAN_INTEGRITY_MEMORY_MS,
+  BAN_INTEGRITY_MS,
+  BAN_PROTOCOL_AGAIN_MS,
+  BAN_PROTOCOL_MEMORY_MS,
+  BAN_PROTOCOL_MS,
+  OFFENDERS_MAX,
+} from '../limits.ts';
 
 export type Offence = 'integrity' | 'protocol';
-
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
-/** Offenders remembered; beyond it the one whose ban ends first is forgotten. */
-const OFFENDERS_MAX = 10_000;
 
 interface Record {
   untilMs: number;
@@ -38,8 +41,9 @@ export class BanList {
   #sentenceMs(record: Record, offence: Offence, nowMs: number): number {
     const within = (spanMs: number): number =>
       record.offences.filter((one) => one.offence === offence && nowMs - one.atMs <= spanMs).length;
-    if (offence === 'integrity') return within(HOUR_MS) >= 2 ? DAY_MS : MINUTE_MS;
-    return within(DAY_MS) >= 3 ? DAY_MS : 10 * MINUTE_MS;
+    if (offence === 'integrity')
+      return within(BAN_INTEGRITY_MEMORY_MS) >= 2 ? BAN_INTEGRITY_AGAIN_MS : BAN_INTEGRITY_MS;
+    return within(BAN_PROTOCOL_MEMORY_MS) >= 3 ? BAN_PROTOCOL_AGAIN_MS : BAN_PROTOCOL_MS;
   }
 
   #forgetSome(nowMs: number): void {
@@ -51,7 +55,7 @@ export class BanList {
         first = key;
         firstMs = record.untilMs;
       }
-      if (record.untilMs + DAY_MS < nowMs) this.#records.delete(key);
+      if (record.untilMs + BAN_PROTOCOL_MEMORY_MS < nowMs) this.#records.delete(key);
     }
     if (first !== undefined && this.#records.size > OFFENDERS_MAX) this.#records.delete(first);
   }

@@ -13,11 +13,9 @@
  *
  * Complete neighbours raise every chunk alike and are therefore not counted here.
  */
+import { PICKER_WALK_CHUNKS_MAX } from '../limits.ts';
 import { Bitfield } from '../content/bitfield.ts';
 import { shuffle, type Random } from './random.ts';
-
-/** A walk along `order` this long without a hit goes on as a scan of the bit sets. */
-const WALK_MAX = 64;
 
 export class ChunkPicker {
   readonly chunkCount: number;
@@ -127,12 +125,12 @@ export class ChunkPicker {
   /** A rarest pickable chunk among `theirs`; -1 when there is none. */
   pickRarest(theirs: Bitfield): number {
     const length = this.pickableCount;
-    const walk = Math.min(length, WALK_MAX);
+    const walk = Math.min(length, PICKER_WALK_CHUNKS_MAX);
     for (let at = 0; at < walk; at++) {
       const chunk = this.#order[at] as number;
       if (theirs.has(chunk)) return chunk;
     }
-    return length > WALK_MAX ? this.#scanRarest(theirs) : -1;
+    return length > PICKER_WALK_CHUNKS_MAX ? this.#scanRarest(theirs) : -1;
   }
 
   /** The first pickable chunk among `theirs` at or after `from`; -1 when there is none. */

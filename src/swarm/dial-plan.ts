@@ -1,13 +1,7 @@
 /** Whom to dial next: candidates, their failures and back-off. Says nothing about connections that exist; the swarm counts those. */
+import { CANDIDATES_MAX, DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS, DIAL_FAILURES_MAX } from '../limits.ts';
 import type { Candidate } from './facts.ts';
 import type { Random } from './random.ts';
-
-const BACKOFF_FIRST_MS = 1_000;
-const BACKOFF_MAX_MS = 60_000;
-/** Failures in a row after which a candidate is dropped until it is listed again. */
-const FAILURES_MAX = 8;
-/** Candidates kept; beyond it new ones are ignored. */
-const CANDIDATES_MAX = 500;
 
 interface Entry {
   candidate: Candidate;
@@ -30,7 +24,7 @@ export class DialPlan {
       const entry = this.#entries.get(candidate.key);
       if (entry !== undefined) {
         entry.candidate = candidate;
-        if (listed && entry.failures >= FAILURES_MAX) {
+        if (listed && entry.failures >= DIAL_FAILURES_MAX) {
           entry.failures = 0;
           entry.readyAtMs = nowMs;
         }
@@ -49,7 +43,7 @@ export class DialPlan {
   /** Candidates not given up: linked, being dialled, or to be dialled again. */
   get hopefulCount(): number {
     let count = 0;
-    for (const entry of this.#entries.values()) if (entry.failures < FAILURES_MAX) count++;
+    for (const entry of this.#entries.values()) if (entry.failures < DIAL_FAILURES_MAX) count++;
     return count;
   }
 
@@ -59,7 +53,7 @@ export class DialPlan {
     for (const entry of this.#entries.values()) {
       if (
         entry.state === 'idle' &&
-        entry.failures < FAILURES_MAX &&
+        entry.failures < DIAL_FAILURES_MAX &&
         entry.readyAtMs <= nowMs &&
         allowed(entry.candidate)
       )
@@ -82,7 +76,7 @@ export class DialPlan {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     entry.state = 'idle';
-    const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** entry.failures);
+    const waitMs = Math.min(DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS * 2 ** entry.failures);
     entry.failures++;
     entry.readyAtMs = nowMs + waitMs * (0.5 + this.#random.next());
   }
@@ -99,7 +93,7 @@ export class DialPlan {
   nextReadyAtMs(): number {
     let next = Number.POSITIVE_INFINITY;
     for (const entry of this.#entries.values()) {
-      if (entry.state === 'idle' && entry.failures < FAILURES_MAX) next = Math.min(next, entry.readyAtMs);
+      if (entry.state === 'idle' && entry.failures < DIAL_FAILURES_MAX) next = Math.min(next, entry.readyAtMs);
     }
     return next;
   }

@@ -2,17 +2,16 @@
  * When to dial and when to ask the tracker for more: complete peers wait to be dialled, those who still fetch look for others
  * until they have enough. Whom to dial next is dial-plan.ts's question.
  */
-import { CONNECTIONS_OUTBOUND_TARGET, CONNECTIONS_PER_CONTENT_TARGET } from '../limits.ts';
+import {
+  CONNECTIONS_OUTBOUND_TARGET,
+  CONNECTIONS_PER_CONTENT_TARGET,
+  DIALS_MAX,
+  DIAL_RETRY_MS,
+  NEED_PEERS_INTERVAL_MS,
+} from '../limits.ts';
 import type { BanList } from './ban-list.ts';
 import type { SwarmContext } from './context.ts';
 import type { DialPlan } from './dial-plan.ts';
-
-/** Dials under way at a time. */
-const DIALS_MAX = 8;
-/** Below the outbound target the tracker is asked again, no more often than this. */
-const NEED_PEERS_INTERVAL_MS = 2_000;
-/** Candidates that are ready but not allowed are looked at again after this. */
-const DIAL_RETRY_MS = 250;
 
 export class Dialler {
   readonly #context: SwarmContext;

@@ -4,7 +4,19 @@
  * only says that it is interested.
  */
 import { chunkBytes } from '../content/chunk-layout.ts';
-import { CHECKING_BYTES_MAX, IN_FLIGHT_BYTES_MAX } from '../limits.ts';
+import {
+  CHECKING_BYTES_MAX,
+  DOWN_FIRST_RATE_BYTES_PER_SECOND,
+  ENDGAME_CHECK_MS,
+  IN_FLIGHT_BYTES_MAX,
+  IN_FLIGHT_CHUNKS_MIN,
+  IN_FLIGHT_CHUNKS_PER_SOURCE_MIN,
+  OVERDUE_CHECK_MS,
+  SINGLE_CHOICE_MS,
+  SNUBS_MAX,
+  SNUB_MEMORY_MS,
+  SNUB_RETRY_MS,
+} from '../limits.ts';
 import { ChunkPicker } from './chunk-picker.ts';
 import type { SwarmContext } from './context.ts';
 import { median, RateMeter } from './estimators.ts';
@@ -13,21 +25,6 @@ import type { Neighbour, Request } from './neighbour.ts';
 import { RequestLedger, type IncomingFragment } from './requests.ts';
 import { SecondSources } from './second-sources.ts';
 import { TokenBucket } from './token-bucket.ts';
-
-const CHECK_INTERVAL_MS = 250;
-const ENDGAME_INTERVAL_MS = 100;
-/** Chunks in flight that are always allowed, whatever the measured rate. */
-const IN_FLIGHT_CHUNKS_MIN = 4;
-/** Chunks on the way from each source that are always allowed: one being sent, one queued behind it. */
-const CHUNKS_PER_SOURCE_MIN = 2;
-/** Before anything is measured we behave like a fast machine: declines at the start cost more than a moment of queue. */
-const FIRST_RATE_BYTES_PER_SECOND = 50_000_000;
-const SNUBS_MAX = 3;
-const SNUB_MEMORY_MS = 600_000;
-/** A snubbed source is tried with a single chunk again after this. */
-const SNUB_RETRY_MS = 5_000;
-/** In single-source mode the choice waits this long for round-trip times of all. */
-const SINGLE_CHOICE_MS = 1_000;
 
 type GrantMessage = Extract<SwarmMessage, { type: 'grant' }>;
 type RejectMessage = Extract<SwarmMessage, { type: 'reject' }>;
@@ -199,12 +196,14 @@ export class Download {
     if (inFlight + chunkSize > IN_FLIGHT_BYTES_MAX) return false;
     // what waits for its digest or the disk is not moved sooner by more of it, but it does leave the processor's caches
     if (this.#ledger.checkingCount * chunkSize > CHECKING_BYTES_MAX) return false;
-    return neighbour.requests.size < CHUNKS_PER_SOURCE_MIN || inFlight + chunkSize <= this.#inFlightMax(nowMs);
+    return (
+      neighbour.requests.size < IN_FLIGHT_CHUNKS_PER_SOURCE_MIN || inFlight + chunkSize <= this.#inFlightMax(nowMs)
+    );
   }
 
   #inFlightMax(nowMs: number): number {
     const { chunkSize } = this.#context.layout;
-    const rate = this.#meter.current(nowMs) || FIRST_RATE_BYTES_PER_SECOND;
+    const rate = this.#meter.current(nowMs) || DOWN_FIRST_RATE_BYTES_PER_SECOND;
     const rtts: number[] = [];
     let activeSources = 0;
     for (const neighbour of this.#context.neighbours.values()) {
@@ -354,7 +353,7 @@ export class Download {
       this.#rearmOne(nowMs);
     if (nowMs < this.#nextCheckMs) return;
     const endgame = this.#picker.pickableCount === 0;
-    this.#nextCheckMs = nowMs + (endgame ? ENDGAME_INTERVAL_MS : CHECK_INTERVAL_MS);
+    this.#nextCheckMs = nowMs + (endgame ? ENDGAME_CHECK_MS : OVERDUE_CHECK_MS);
     this.#snubOverdue(nowMs);
     if (endgame)
       for (const better of this.#secondSources.plan(nowMs)) if (better.declined !== 'no') this.#rearm(better);

@@ -2,13 +2,9 @@
  * The end-game by expected completion time: when nothing is left to request, a chunk that crawls towards us is asked of a faster
  * holder too. One decision, no state: numbers in, at most one better source out.
  */
+import { ENDGAME_GAIN_MIN_MS, ENDGAME_GAIN_MIN_SHARE, SOURCE_RATE_UNKNOWN_BYTES_PER_SECOND } from '../limits.ts';
 import { median } from './estimators.ts';
 import type { Neighbour, Request } from './neighbour.ts';
-
-/** A second source must be this much sooner, in milliseconds and as a share of what remains. */
-const GAIN_MIN_MS = 100;
-const GAIN_MIN_SHARE = 0.25;
-const RATE_UNKNOWN_BYTES_PER_SECOND = 1_000_000;
 
 /** Milliseconds from now until an open request will be whole at its source's usual rate. */
 export function remainingMs(neighbour: Neighbour, request: Request, medianRate: number, nowMs: number): number {
@@ -32,12 +28,12 @@ export function expectedMs(neighbour: Neighbour, byteCount: number, medianRate: 
 export function medianRateOf(neighbours: Iterable<Neighbour>): number {
   const rates: number[] = [];
   for (const neighbour of neighbours) if (neighbour.rate.value !== undefined) rates.push(neighbour.rate.value);
-  return median(rates, RATE_UNKNOWN_BYTES_PER_SECOND);
+  return median(rates, SOURCE_RATE_UNKNOWN_BYTES_PER_SECOND);
 }
 
 /** Whether asking `other` too is worth it. */
 export function isWorthASecondSource(oldMs: number, newMs: number): boolean {
-  return newMs < oldMs - Math.max(GAIN_MIN_MS, oldMs * GAIN_MIN_SHARE);
+  return newMs < oldMs - Math.max(ENDGAME_GAIN_MIN_MS, oldMs * ENDGAME_GAIN_MIN_SHARE);
 }
 
 /** The lower of the neighbour's usual rate and what this request shows of it so far. */

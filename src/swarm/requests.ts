@@ -3,17 +3,18 @@
  * exactly one state (see neighbour.ts) and every chunk has at most two of them, which only the end-game makes.
  */
 import { ShoalError } from '../errors.ts';
-import { FRAGMENT_BYTES_MAX } from '../limits.ts';
+import {
+  CANCELLED_GRACE_MS,
+  FRAGMENT_BYTES_MAX,
+  REQUEST_FIRST_BYTE_MAX_MS,
+  REQUEST_FIRST_BYTE_MIN_MS,
+  REQUEST_STALL_MAX_MS,
+  REQUEST_STALL_MIN_MS,
+} from '../limits.ts';
 import { clamp } from './estimators.ts';
 import type { LinkId } from './facts.ts';
 import type { Neighbour, Request } from './neighbour.ts';
 
-const FIRST_BYTE_MIN_MS = 2_000;
-const FIRST_BYTE_MAX_MS = 15_000;
-const STALL_MIN_MS = 2_000;
-const STALL_MAX_MS = 10_000;
-/** Late bytes of a cancelled request are thrown away for this long, and twice the round trip; then they break the protocol. */
-const CANCELLED_GRACE_MS = 5_000;
 const REQUEST_ID_LIMIT = 0x10000;
 
 /** What comes with a fragment, as on the wire. */
@@ -68,7 +69,9 @@ export class RequestLedger {
       chunkIndex,
       byteCount,
       requestedAtMs: nowMs,
-      firstByteByMs: nowMs + clamp(etaMs + 4 * (neighbour.rttMs ?? 100) + 2_000, FIRST_BYTE_MIN_MS, FIRST_BYTE_MAX_MS),
+      firstByteByMs:
+        nowMs +
+        clamp(etaMs + 4 * (neighbour.rttMs ?? 100) + 2_000, REQUEST_FIRST_BYTE_MIN_MS, REQUEST_FIRST_BYTE_MAX_MS),
       firstByteAtMs: Number.NaN,
       lastByteAtMs: nowMs,
       receivedBytes: 0,
@@ -148,8 +151,8 @@ export class RequestLedger {
   overdueAtMs(neighbour: Neighbour, request: Request): number {
     if (request.receivedBytes === 0) return request.firstByteByMs;
     const rate = neighbour.rate.value ?? 0;
-    const fragmentMs = rate > 0 ? (FRAGMENT_BYTES_MAX * 1000) / rate : STALL_MAX_MS;
-    return request.lastByteAtMs + clamp(4 * fragmentMs + 2_000, STALL_MIN_MS, STALL_MAX_MS);
+    const fragmentMs = rate > 0 ? (FRAGMENT_BYTES_MAX * 1000) / rate : REQUEST_STALL_MAX_MS;
+    return request.lastByteAtMs + clamp(4 * fragmentMs + 2_000, REQUEST_STALL_MIN_MS, REQUEST_STALL_MAX_MS);
   }
 
   #drop(request: Request): void {

@@ -2,16 +2,12 @@
  * Which chunks that crawl towards us are asked of a second source: planned when nothing is left to request, taken with the better
  * source's next grant. The times are endgame.ts's; here is only which chunk belongs to which neighbour, and what it may cost.
  */
-import { SOURCES_PER_CHUNK_MAX } from '../limits.ts';
+import { ENDGAME_WASTE_CHUNKS_MAX, ENDGAME_WASTE_SHARE_MAX, SOURCES_PER_CHUNK_MAX } from '../limits.ts';
 import type { SwarmContext } from './context.ts';
 import { expectedMs, isWorthASecondSource, medianRateOf, remainingMs } from './endgame.ts';
 import type { LinkId } from './facts.ts';
 import type { Neighbour, Request } from './neighbour.ts';
 import type { RequestLedger } from './requests.ts';
-
-/** Extra bytes the end-game may cost: four chunks or one percent, whichever is more. */
-const WASTE_CHUNKS = 4;
-const WASTE_SHARE = 0.01;
 
 export class SecondSources {
   readonly #context: SwarmContext;
@@ -66,7 +62,11 @@ export class SecondSources {
     const source = request === undefined ? undefined : this.#context.neighbours.get(request.link);
     if (request === undefined || source === undefined || !neighbour.theirs.has(chunkIndex)) return -1;
     const { chunkSize, size } = this.#context.layout;
-    if (wastedBytes + request.byteCount > Math.max(WASTE_CHUNKS * chunkSize, size * WASTE_SHARE)) return -1;
+    if (
+      wastedBytes + request.byteCount >
+      Math.max(ENDGAME_WASTE_CHUNKS_MAX * chunkSize, size * ENDGAME_WASTE_SHARE_MAX)
+    )
+      return -1;
     const medianRate = medianRateOf(this.#context.neighbours.values());
     const oldMs = remainingMs(source, request, medianRate, nowMs);
     return isWorthASecondSource(oldMs, expectedMs(neighbour, request.byteCount, medianRate)) ? chunkIndex : -1;

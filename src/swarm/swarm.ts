@@ -12,7 +12,13 @@
 import { Bitfield } from '../content/bitfield.ts';
 import { createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
-import { CONNECTIONS_PER_CONTENT_MAX, HAVE_CHUNKS_MAX, HAVE_COALESCE_MS } from '../limits.ts';
+import {
+  CONNECTIONS_PER_CONTENT_MAX,
+  HAVE_CHUNKS_MAX,
+  HAVE_COALESCE_MS,
+  MAP_TIMEOUT_MS,
+  REDIAL_MS,
+} from '../limits.ts';
 import { BanList } from './ban-list.ts';
 import type { SwarmContext } from './context.ts';
 import { DialPlan } from './dial-plan.ts';
@@ -23,11 +29,6 @@ import { Neighbour } from './neighbour.ts';
 import { createRandom } from './random.ts';
 import type { IncomingFragment } from './requests.ts';
 import { Upload } from './upload.ts';
-
-/** A link that ended is not dialled again before this. */
-const REDIAL_MS = 2_000;
-/** A map must follow the handshake within this. */
-const MAP_TIMEOUT_MS = 10_000;
 
 /** Facts after which there may be somebody to dial. */
 const DIAL_FACTS: ReadonlySet<SwarmFact['type']> = new Set([

@@ -5,31 +5,29 @@
  * How many sends run side by side and how many credits are out follows from round-trip time, chunk time and TCP's slow start:
  * every surplus slot lets copies mature later, every missing one leaves the uplink idle.
  */
-import { ACTIVE_SENDS_MAX, GRANTS_PER_LINK_MAX } from '../limits.ts';
+import {
+  ACTIVE_SENDS_MAX,
+  FIRST_RTT_MS,
+  GRANTS_PER_LINK_MAX,
+  GRANT_LIFE_MS,
+  LAPSED_GRANTS_KEPT_MAX,
+  SEND_STALL_MS,
+  STICK_CHUNKS_MAX,
+  STICK_RTT_MIN_MS,
+  STICK_WITHIN_MS,
+  SUGGESTIONS_PER_GRANT,
+  TCP_INITIAL_WINDOW_BYTES,
+  UP_FEEDBACK_IDLE_SHARE,
+  UP_FEEDBACK_MS,
+  UP_FEEDBACK_SLOTS_MAX,
+  UP_FIRST_RATE_BYTES_PER_SECOND,
+} from '../limits.ts';
 import type { SwarmContext } from './context.ts';
 import { clamp, median, RateMeter } from './estimators.ts';
 import type { DeclineReason, SwarmMessage } from './facts.ts';
 import type { Grant, Neighbour, Send } from './neighbour.ts';
 import { SeedOrder } from './seed-order.ts';
 
-/** Assumed until our own uplink has shown what it can do. */
-const FIRST_RATE_BYTES_PER_SECOND = 12_500_000;
-const FIRST_RTT_MS = 20;
-/** Ten segments: what TCP sends before it has heard anything (RFC 6928). */
-const INITIAL_WINDOW_BYTES = 14_600;
-const GRANT_LIFE_MS = 2_000;
-/** Answers to lapsed grants are forgiven for the last so many of a link. */
-const LAPSED_REMEMBERED = 256;
-const SUGGESTIONS = 2;
-/** On long paths a warm connection is kept for this many chunks, if it was served this recently. */
-const STICK_CHUNKS = 4;
-const STICK_RTT_MS = 5;
-const STICK_WITHIN_MS = 200;
-const FEEDBACK_INTERVAL_MS = 1_000;
-const FEEDBACK_IDLE_SHARE = 0.05;
-const FEEDBACK_STEPS_MAX = 8;
-/** A send without progress for this long: the neighbour does not read. */
-const SEND_STALL_MS = 30_000;
 const ID_LIMIT = 0x10000;
 
 type RequestMessage = Extract<SwarmMessage, { type: 'request' }>;
@@ -52,7 +50,7 @@ export class Upload {
   constructor(context: SwarmContext, nowMs: number) {
     this.#context = context;
     this.#limitBytesPerSecond = context.options.upBytesPerSecond;
-    this.#feedbackAtMs = nowMs + FEEDBACK_INTERVAL_MS;
+    this.#feedbackAtMs = nowMs + UP_FEEDBACK_MS;
     if (context.have.isFull) this.becameComplete(() => 0);
   }
 
@@ -303,9 +301,9 @@ export class Upload {
       )
         continue;
       const isWarm =
-        roundTripMs > STICK_RTT_MS &&
+        roundTripMs > STICK_RTT_MIN_MS &&
         nowMs - neighbour.lastServedAtMs < STICK_WITHIN_MS &&
-        neighbour.servedInARow < STICK_CHUNKS;
+        neighbour.servedInARow < STICK_CHUNKS_MAX;
       const served = isWarm ? -1 : neighbour.served.at(nowMs) + neighbour.outstanding;
       if (served < bestServed) {
         best = neighbour;
@@ -339,7 +337,10 @@ export class Upload {
     const underWay = new Set<number>();
     for (const send of neighbour.sends.values()) underWay.add(send.chunkIndex);
     for (const grant of neighbour.grants.values()) underWay.add(grant.pledgedChunk);
-    return this.#seedOrder.suggest(SUGGESTIONS, (chunk) => !neighbour.theirs.has(chunk) && !underWay.has(chunk));
+    return this.#seedOrder.suggest(
+      SUGGESTIONS_PER_GRANT,
+      (chunk) => !neighbour.theirs.has(chunk) && !underWay.has(chunk),
+    );
   }
 
   /** Slots and pipeline for the moment: chunk time at our rate, round trip, and TCP's slow start after idle. */
@@ -347,13 +348,13 @@ export class Upload {
     const { chunkSize } = this.#context.layout;
     const rate = Number.isFinite(this.#limitBytesPerSecond)
       ? this.#limitBytesPerSecond
-      : this.#meter.peak(nowMs) || FIRST_RATE_BYTES_PER_SECOND;
+      : this.#meter.peak(nowMs) || UP_FIRST_RATE_BYTES_PER_SECOND;
     const chunkMs = (chunkSize * 1000) / rate;
     const rtts: number[] = [];
     for (const neighbour of this.#context.neighbours.values())
       if (neighbour.rttMs !== undefined) rtts.push(neighbour.rttMs);
     const roundTripMs = median(rtts, FIRST_RTT_MS);
-    const warmUp = Math.ceil((roundTripMs * Math.log2(1 + chunkSize / INITIAL_WINDOW_BYTES)) / chunkMs);
+    const warmUp = Math.ceil((roundTripMs * Math.log2(1 + chunkSize / TCP_INITIAL_WINDOW_BYTES)) / chunkMs);
     const formula = roundTripMs < 1 && Number.isFinite(this.#limitBytesPerSecond) ? 1 : 1 + warmUp;
     const slots = clamp(formula + this.#extraSlots, 1, ACTIVE_SENDS_MAX);
     return { slots, pipeline: slots + Math.max(1, Math.ceil(roundTripMs / chunkMs)), chunkMs, roundTripMs };
@@ -363,7 +364,7 @@ export class Upload {
     this.#endGrant(neighbour, grant);
     neighbour.armed = false;
     neighbour.lapsedGrants.add(grant.grantId);
-    if (neighbour.lapsedGrants.size > LAPSED_REMEMBERED) {
+    if (neighbour.lapsedGrants.size > LAPSED_GRANTS_KEPT_MAX) {
       for (const oldest of neighbour.lapsedGrants) {
         neighbour.lapsedGrants.delete(oldest);
         break;
@@ -400,11 +401,11 @@ export class Upload {
       this.#idleMs += nowMs - this.#idleSinceMs;
       this.#idleSinceMs = nowMs;
     }
-    const spanMs = FEEDBACK_INTERVAL_MS + (nowMs - this.#feedbackAtMs);
-    if (this.#idleMs > spanMs * FEEDBACK_IDLE_SHARE)
-      this.#extraSlots = Math.min(this.#extraSlots + 1, FEEDBACK_STEPS_MAX);
+    const spanMs = UP_FEEDBACK_MS + (nowMs - this.#feedbackAtMs);
+    if (this.#idleMs > spanMs * UP_FEEDBACK_IDLE_SHARE)
+      this.#extraSlots = Math.min(this.#extraSlots + 1, UP_FEEDBACK_SLOTS_MAX);
     else if (this.#idleMs === 0 && this.#extraSlots > 0 && this.#queue.length > 0) this.#extraSlots--;
     this.#idleMs = 0;
-    this.#feedbackAtMs = nowMs + FEEDBACK_INTERVAL_MS;
+    this.#feedbackAtMs = nowMs + UP_FEEDBACK_MS;
   }
 }
