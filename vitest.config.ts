@@ -8,13 +8,13 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['src/**/*.test.ts', 'sim/**/*.test.ts', 'test/house/**/*.test.ts', 'test/contract/**/*.test.ts', 'bench/**/*.test.ts'], isolate: false },
+        test: { name: 'unit', include: ['src/**/*.test.ts', 'sim/**/*.test.ts', 'test/house/**/*.test.ts', 'test/contract/**/*.test.ts', 'bench/**/*.test.ts', 'test/fuzz/found.test.ts'], isolate: false },
       },
       {
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          include: ['test/e2e/**/*.test.ts', 'test/fuzz/lane.test.ts'],
           testTimeout: 90_000,
           hookTimeout: 60_000,
           maxWorkers: 1,
