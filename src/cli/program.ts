@@ -14,6 +14,7 @@ interface CommandEntry {
 
 const MOVE = 'Move files:';
 const LOOK = 'See what is going on:';
+const OTHER_NAMES = 'Other names (docs/seeds.md):';
 
 /** All commands, in the order of `--help`; the summaries are those of the README. */
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
@@ -64,6 +65,20 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
 };
 
+/** The names that the founding documents use for some of them; docs/seeds.md. */
+export const ALIASES: Readonly<Record<string, CommandEntry>> = {
+  run: {
+    summary: 'share a folder: `shoal run <ip> <port> <folder>`',
+    group: OTHER_NAMES,
+    load: async () => (await import('./aliases.ts')).defineRun,
+  },
+  peer: {
+    summary: 'run, announce, list, info or download, as the first document writes them',
+    group: OTHER_NAMES,
+    load: async () => (await import('./aliases.ts')).definePeer,
+  },
+};
+
 export interface ProgramOptions {
   readonly runtime: Runtime;
   /** The arguments after the program's name; they decide which definitions are loaded. */
@@ -96,7 +111,7 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
     .hook('preAction', (_program, action) => {
       runtime.output.json = action.optsWithGlobals<{ json?: boolean }>().json === true;
     });
-  for (const [name, { summary, group, load }] of Object.entries(COMMANDS)) {
+  for (const [name, { summary, group, load }] of Object.entries({ ...COMMANDS, ...ALIASES })) {
     const command = program.command(name).description(summary).helpGroup(group);
     command.showHelpAfterError(`       \`shoal ${name} --help\` shows how it is used`);
     if (args.includes(name)) (await load())(command, runtime);

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { ERROR_TABLE } from '../../src/errors.ts';
 import { runFake } from '../../src/cli/fixtures.ts';
-import { COMMANDS } from '../../src/cli/program.ts';
+import { ALIASES, COMMANDS } from '../../src/cli/program.ts';
 import { withErrorsTable } from './errors-table.ts';
 import { PROJECT_DIR, readProjectFile, readProjectFiles } from './project-files.ts';
 
@@ -33,7 +33,7 @@ it('every command line in the documents names a command and options that exist',
     for (const line of commandLines(text)) {
       const [own = ''] = line.split(/\s\|\s/);
       const [command = '', ...words] = own.split(/\s+/);
-      expect(Object.keys(COMMANDS), `${path}: shoal ${line}`).toContain(command);
+      expect(Object.keys({ ...COMMANDS, ...ALIASES }), `${path}: shoal ${line}`).toContain(command);
       const help = await helpOf(command);
       for (const word of words.filter((text) => /^--?[a-z]/.test(text)))
         expect(help, `${path}: shoal ${line}`).toMatch(new RegExp(String.raw`(?:^|[\s,])${word}[\s,<]`));

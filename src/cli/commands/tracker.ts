@@ -2,6 +2,7 @@
 import { Option } from 'commander';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { addTrackerStart } from '../aliases.ts';
 import { interrupted } from '../interrupt.ts';
 import { parsePort } from '../rates.ts';
 import { examples, globalOptions, type DefineCommand, type Runtime } from '../runtime.ts';
@@ -29,10 +30,14 @@ export const defineTracker: DefineCommand = (command, runtime) => {
       examples(
         ['shoal tracker', 'on port 9000 of all addresses'],
         ['shoal tracker --host 127.0.0.1', 'for this machine only'],
+        ['shoal tracker start 127.0.0.1 9000', 'the same, as the third document writes it'],
         ['shoal tracker --port 0 --store memory --json', 'for a test: any free port, nothing kept'],
       ),
     )
     .action((flags: TrackerFlags) => runTracker(flags, globalOptions(command).token, runtime));
+  addTrackerStart(command, (place) =>
+    runTracker({ ...command.opts<TrackerFlags>(), ...place }, globalOptions(command).token, runtime),
+  );
 };
 
 async function runTracker(flags: TrackerFlags, token: string | undefined, runtime: Runtime): Promise<void> {
