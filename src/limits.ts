@@ -350,10 +350,10 @@ export const HASH_INLINE_FILES_MAX = 16;
 /** Bytes of one read while hashing, unless a chunk is larger; and the largest chunk that is held whole for it. */
 export const HASH_READ_BYTES = 1 * MiB;
 export const HASH_BUFFER_BYTES_MAX = 4 * MiB;
-/** Files looked at side by side in a scan, and files that may wait for a hashing thread before the scan pauses. */
-export const SCAN_PARALLEL_FILES = 64;
+/** Files of one folder that are looked at, and hashed if they are small, as one order; and files of orders under way before a scan pauses. */
+export const SCAN_GROUP_FILES = 256;
 export const SCAN_AHEAD_FILES_MAX = 4_096;
-/** Changes of the library's index are written after this many rows, or this long. A crash loses them: those files are hashed again. */
+/** Changes of the library's index are written after this long, so many rows at a time. A crash loses them: those files are hashed again. */
 export const INDEX_BATCH_ROWS = 512;
 export const INDEX_BATCH_MS = 250;
 /** Data directories tried for one set of shared paths (`-2`, `-3`, ...). All in use: conflict. */

@@ -123,12 +123,12 @@ async function run(place: Place, shared: GlobalOptions, runtime: Runtime): Promi
 async function announce(place: Place, shared: GlobalOptions, runtime: Runtime): Promise<void> {
   const { output, interrupt, services } = runtime;
   const { ip, port, folder } = place;
-  const { openRoot, scanRoot } = await import('../storage/library-scan.ts');
+  const { lookAtGroup, openRoot, scanRoot } = await import('../storage/library-scan.ts');
   const root = await openRoot(folder, { chunkSize: undefined, excludedPath: undefined });
   const files: { name: string; size: number; sha256: string }[] = [];
   const onProblem = (path: string, message: string): void => output.note(`${printable(path)}: ${printable(message)}`);
   for await (const group of scanRoot(root, { onProblem, signal: interrupt.signal })) {
-    for (const found of group) {
+    for (const found of await lookAtGroup(root, group)) {
       if (found.state === 'refused') onProblem(found.path, found.message);
       if (found.state !== 'file') continue;
       const { manifest } = await services.hashFile(found.path, { signal: interrupt.signal });

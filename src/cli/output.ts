@@ -63,6 +63,12 @@ export class Output {
     if (this.json) (this.stdoutIsData ? this.#stderr : this.#stdout).write(encodeEvent(event));
   }
 
+  /** Events that happened together, in one write: thousands of small ones would take longer than what they tell of. */
+  events(events: readonly CliEvent[]): void {
+    if (this.json && events.length > 0)
+      (this.stdoutIsData ? this.#stderr : this.#stdout).write(events.map(encodeEvent).join(''));
+  }
+
   /** The one document of a command that answers with one. */
   document(value: unknown): void {
     if (!this.json) return;

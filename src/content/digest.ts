@@ -51,22 +51,17 @@ export function digestBytes(hex: ContentId | Sha256Hex): Uint8Array<ArrayBuffer>
   return fromHex(hex);
 }
 
-const BYTE_TO_HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-
 export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += BYTE_TO_HEX[byte];
-  return text;
+  return bytes.toHex();
 }
 
 /** The bytes of an even number of hex digits. Throws `usage` for anything else. */
 export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
-  if (hex.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(hex))
-    throw new ShoalError('usage', 'not a string of hex digit pairs');
-  const bytes = new Uint8Array(hex.length / 2);
-  for (let index = 0; index < bytes.length; index++)
-    bytes[index] = Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16);
-  return bytes;
+  try {
+    return Uint8Array.fromHex(hex);
+  } catch (error) {
+    throw new ShoalError('usage', 'not a string of hex digit pairs', { cause: error });
+  }
 }
 
 /** Whether two byte strings are equal. Not constant-time: digests of public bytes are no secrets. */

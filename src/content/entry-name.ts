@@ -11,6 +11,8 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/u;
 const WINDOWS_RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?$/iu;
 const WINDOWS_DRIVE = /^[a-z]:(?:\/|$)/iu;
 const WINDOWS_UNUSABLE = /[<>:"|?*]/gu;
+/** Nearly all names are so: their bytes are their characters, and they are in every normal form. */
+const PLAIN = /^[\u0020-\u007e]*$/u;
 const encoder = new TextEncoder();
 
 /** Reads a name from outside; normalises it to NFC. Throws `usage` with what is wrong and where. */
@@ -20,28 +22,38 @@ export function parseEntryName(text: string): EntryName {
   return text.normalize('NFC') as EntryName;
 }
 
+/** A name in which `entryNameProblem` has just found nothing. */
+export function checkedEntryName(text: string): EntryName {
+  return (PLAIN.test(text) ? text : text.normalize('NFC')) as EntryName;
+}
+
 /** Why a name is refused, as the end of a sentence; undefined when it is fine. */
 export function entryNameProblem(text: string): string | undefined {
   if (text.length === 0) return 'it is empty';
-  if (!text.isWellFormed()) return 'it is not valid Unicode';
-  const name = text.normalize('NFC');
-  if (encoder.encode(name).length > limits.NAME_BYTES_MAX) return `it has more than ${limits.NAME_BYTES_MAX} bytes`;
-  if (CONTROL.test(name)) return 'it contains a control character';
+  const isPlain = PLAIN.test(text);
+  if (!isPlain && !text.isWellFormed()) return 'it is not valid Unicode';
+  const name = isPlain ? text : text.normalize('NFC');
+  if (byteCount(name, isPlain) > limits.NAME_BYTES_MAX) return `it has more than ${limits.NAME_BYTES_MAX} bytes`;
+  if (!isPlain && CONTROL.test(name)) return 'it contains a control character';
   if (name.includes('\\')) return 'it contains a backslash, which divides folders on Windows';
   if (name.startsWith('/') || WINDOWS_DRIVE.test(name)) return 'it is an absolute path';
   const segments = name.split('/');
   if (segments.length > limits.NAME_SEGMENTS_MAX) return `it has more than ${limits.NAME_SEGMENTS_MAX} segments`;
   for (const segment of segments) {
-    const problem = segmentProblem(segment);
+    const problem = segmentProblem(segment, isPlain);
     if (problem !== undefined) return problem;
   }
   return undefined;
 }
 
-function segmentProblem(segment: string): string | undefined {
+function byteCount(text: string, isPlain: boolean): number {
+  return isPlain ? text.length : encoder.encode(text).length;
+}
+
+function segmentProblem(segment: string, isPlain: boolean): string | undefined {
   if (segment === '') return 'a segment is empty';
   if (segment === '.' || segment === '..') return `"${segment}" is not allowed in a name`;
-  if (encoder.encode(segment).length > limits.NAME_SEGMENT_BYTES_MAX)
+  if (byteCount(segment, isPlain) > limits.NAME_SEGMENT_BYTES_MAX)
     return `a segment has more than ${limits.NAME_SEGMENT_BYTES_MAX} bytes`;
   if (WINDOWS_RESERVED.test(segment)) return `${quote(segment)} is reserved on Windows`;
   return undefined;

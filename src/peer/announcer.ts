@@ -42,6 +42,9 @@ export interface AnnouncerOptions {
   readonly onPublishProblem?: (name: string, problem: string) => void;
 }
 
+/** A manifest up to this size is published without asking first whether the tracker has the content. */
+const MANIFEST_UNASKED_BYTES_MAX = 1_024;
+
 interface Tracked {
   content: AnnouncedContent;
   /** What the tracker was told last; undefined: nothing yet. */
@@ -171,7 +174,8 @@ export class Announcer {
     const holdings: HoldingReport[] = [];
     for (const tracked of this.#contents.values()) {
       tracked.publishedNames.clear();
-      holdings.push(holdingOf(tracked));
+      tracked.told = undefined;
+      if (!publishingSaysIt(tracked)) holdings.push(holdingOf(tracked));
     }
     this.#dropped.clear();
     const { renewMs, unknownContentIds } = await client.register(
@@ -195,8 +199,9 @@ export class Announcer {
     const changes: HoldingChangeReport[] = [];
     for (const [contentId, tracked] of this.#contents) {
       const change = tracked.told === undefined ? undefined : changeOf(contentId, tracked);
-      if (tracked.told === undefined) fresh.push(holdingOf(tracked));
-      else if (change !== undefined) changes.push(change);
+      if (tracked.told === undefined) {
+        if (!publishingSaysIt(tracked)) fresh.push(holdingOf(tracked));
+      } else if (change !== undefined) changes.push(change);
     }
     for (const contentId of this.#dropped) changes.push({ contentId, dropped: true });
     this.#dropped.clear();
@@ -271,6 +276,16 @@ export class Announcer {
       if (this.#abort.signal.aborted || (this.#dirty && !through)) done();
     });
   }
+}
+
+/**
+ * Whether the publishing that follows in the same round tells the tracker that we have all of this content: then a report of its own
+ * is left out, which halves the work of whoever shares thousands of small files. A large manifest is worth asking first.
+ */
+function publishingSaysIt({ content, publishedNames }: Tracked): boolean {
+  if (content.manifest.bytes.length > MANIFEST_UNASKED_BYTES_MAX || !content.have().isFull) return false;
+  for (const name of content.names) if (!publishedNames.has(name)) return true;
+  return false;
 }
 
 /** All it has; and from now on only what changes is told. */

@@ -92,10 +92,14 @@ export class SharedLibrary {
     try {
       // known before all is hashed; a path that is not there is refused by the library
       for (const path of paths) this.#roots.add(await realpath(path).catch(() => resolve(path)));
-      await this.#library.addRoots(paths, { chunkSize: options.chunkSize, onProgress: options.onProgress, signal });
+      const { chunkSize, onProgress } = options;
+      await this.#library.addRoots(paths, { chunkSize, onProgress, signal, watch: false });
     } finally {
       this.#initial--;
     }
+    // beginning to watch is work, and whoever shares waits for the tracker to know; one that is away is not waited for
+    const told = this.#options.announcer.settled().catch(() => undefined);
+    void told.then(() => this.#library.watchRoots());
     await this.#announce(signal);
   }
 

@@ -107,6 +107,8 @@ function openEndpoint(text: string, token: string | undefined): Endpoint {
     httpVersion: '1.1',
     useBinaryFormat: true,
     nodeOptions: { agent },
+    // most of what a tracker says are digests and ids, which only cost time to compress
+    acceptCompression: [],
     readMaxBytes: limits.TRACKER_ANSWER_BYTES_MAX,
     interceptors: token === undefined || token === '' ? [] : [bearer(token)],
   });

@@ -180,8 +180,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
     },
 
     async publish(peerId, items, signal) {
-      const published: Published[] = [];
-      for (const batch of batches(items, publicationBytes, limits.PUBLISH_ENTRIES_PER_CALL_MAX)) {
+      const publishBatch = async (batch: readonly Publication[]): Promise<readonly Published[]> => {
         for (const item of batch) if (!inline(item)) await uploadManifest(peerId, item.manifest, signal);
         const request = {
           peerId: wire.peerIdBytes(peerId),
@@ -195,12 +194,19 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
         const { results } = await failover.call((rpc, call) => rpc.publish(request, call), signal);
         if (results.length !== batch.length)
           throw wire.broken(`${results.length} results for ${batch.length} publications`);
-        for (const { entry, problem } of results)
-          published.push(
-            entry === undefined ? { problem: problem || 'refused' } : { entry: wire.entryFromWire(entry) },
-          );
+        return results.map(({ entry, problem }) =>
+          entry === undefined ? { problem: problem || 'refused' } : { entry: wire.entryFromWire(entry) },
+        );
+      };
+      const answers: Promise<readonly Published[]>[] = [];
+      for (const batch of batches(items, publicationBytes, limits.PUBLISH_ENTRIES_PER_CALL_MAX)) {
+        // one call is made ready while the tracker is at the one before
+        await answers.at(-2);
+        const answer = publishBatch(batch);
+        answer.catch(() => undefined); // awaited in its turn
+        answers.push(answer);
       }
-      return published;
+      return (await Promise.all(answers)).flat();
     },
 
     async unpublish(peerId, names, signal) {

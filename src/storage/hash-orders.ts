@@ -1,5 +1,6 @@
 /** What a hashing thread is told and what it answers. */
 import type { ErrorCode } from '../errors.ts';
+import type { SurveyAnswer, SurveyOrder } from './survey-files.ts';
 
 export interface HashOrder {
   readonly path: string;
@@ -8,6 +9,7 @@ export interface HashOrder {
 
 export type ToHashWorker =
   | { readonly type: 'hash'; readonly orders: readonly HashOrder[] }
+  | { readonly type: 'survey'; readonly order: SurveyOrder }
   /** Ends the order at `orderIndex` of the batch at hand, if it is still running. */
   | { readonly type: 'cancel'; readonly orderIndex: number };
 
@@ -25,4 +27,6 @@ export type HashOutcome =
 export type FromHashWorker =
   | { readonly type: 'bytes'; readonly orderIndex: number; readonly byteCount: number }
   /** One outcome for each order, in order; the worker is free again. */
-  | { readonly type: 'done'; readonly outcomes: readonly HashOutcome[] };
+  | { readonly type: 'done'; readonly outcomes: readonly HashOutcome[] }
+  /** The answer to a survey; the worker is free again. */
+  | { readonly type: 'surveyed'; readonly answer: SurveyAnswer };

@@ -11,12 +11,15 @@ import { sha256 } from './digest-chunk.ts';
 import { cancelledError } from './disk-error.ts';
 import { hashFile, type HashedFile, type HashFileOptions } from './hash-file.ts';
 import type { FromHashWorker, HashOutcome, ToHashWorker } from './hash-orders.ts';
+import { readSurvey, type SurveyAnswer, type Surveyed, type SurveyOrder } from './survey-files.ts';
 import { workerUrl } from './worker-url.ts';
 
 export interface HashPool {
   /** As hashFile. `size` is what a stat said: it only helps to divide the work. Waits without limit; callers bound how many they ask for. */
   hash(path: string, size: number, options?: HashFileOptions): Promise<HashedFile>;
-  /** Files waiting or being hashed. */
+  /** Looks at many files of one folder, and hashes the small ones. Never inline: worth it for a dozen files and more. */
+  survey(order: SurveyOrder, signal?: AbortSignal): Promise<readonly Surveyed[]>;
+  /** Files waiting or being hashed; a survey counts as one. */
   readonly pendingCount: number;
   /** Ends the threads; what is under way rejects with `cancelled`. */
   close(): Promise<void>;
@@ -39,8 +42,16 @@ interface Job {
   detach: () => void;
 }
 
+interface SurveyJob {
+  readonly order: SurveyOrder;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (found: readonly Surveyed[]) => void;
+  readonly reject: (error: ShoalError) => void;
+}
+
 interface Lane {
   readonly worker: Worker;
+  survey: SurveyJob | undefined;
   batch: readonly Job[];
   idleTimer: NodeJS.Timeout | undefined;
 }
@@ -52,6 +63,8 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
   /** In order of arrival; a job that was cancelled leaves at once. */
   const waiting = new Set<Job>();
   let waitingBytes = 0;
+  /** These come first: what they find is work for the others. */
+  const surveys: SurveyJob[] = [];
   let running = 0;
   let inline: Promise<void> | undefined;
   let dispatchPlanned = false;
@@ -72,6 +85,8 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
   };
 
   const dispatch = (): void => {
+    for (const lane of lanes) if (isFree(lane) && surveys.length > 0) assign(lane);
+    while (surveys.length > 0 && lanes.size < workersMax) assign(startLane());
     if (waiting.size === 0) return;
     if (inline !== undefined) return;
     const isLittle = waiting.size <= limits.HASH_INLINE_FILES_MAX && waitingBytes <= limits.HASH_INLINE_BYTES_MAX;
@@ -82,7 +97,7 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
       });
       return;
     }
-    for (const lane of lanes) if (lane.batch.length === 0 && waiting.size > 0) assign(lane);
+    for (const lane of lanes) if (isFree(lane) && waiting.size > 0) assign(lane);
     while (waiting.size > 0 && lanes.size < workersMax) assign(startLane());
   };
 
@@ -117,9 +132,17 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
     return batch;
   };
 
+  const isFree = (lane: Lane): boolean => lane.batch.length === 0 && lane.survey === undefined;
+
   const assign = (lane: Lane): void => {
     clearTimeout(lane.idleTimer);
     lane.worker.ref();
+    lane.survey = surveys.shift();
+    if (lane.survey !== undefined) {
+      running++;
+      post(lane, { type: 'survey', order: lane.survey.order });
+      return;
+    }
     lane.batch = takeBatch();
     running += lane.batch.length;
     const orders = lane.batch.map((job) => ({ path: job.path, chunkSize: job.options.chunkSize }));
@@ -128,10 +151,11 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
 
   const startLane = (): Lane => {
     const worker = new Worker(workerUrl('hash-worker', import.meta.url), { name: 'shoal-hash' });
-    const lane: Lane = { worker, batch: [], idleTimer: undefined };
+    const lane: Lane = { worker, survey: undefined, batch: [], idleTimer: undefined };
     lanes.add(lane);
     worker.on('message', (message: FromHashWorker) => {
       if (message.type === 'bytes') onBytes(lane, message.orderIndex, message.byteCount);
+      else if (message.type === 'surveyed') onSurveyed(lane, message.answer);
       else onDone(lane, message.outcomes);
     });
     let failure: unknown;
@@ -144,6 +168,11 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
         : new ShoalError('bug', 'a hashing thread ended while it had work', { cause: failure });
       for (const job of lane.batch) settle(job, error);
       lane.batch = [];
+      if (lane.survey !== undefined) {
+        running--;
+        lane.survey.reject(error);
+        lane.survey = undefined;
+      }
       if (!closed) planDispatch();
     });
     return lane;
@@ -171,7 +200,22 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
       if (!(result instanceof ShoalError)) job.options.onBytes?.(result.stamp.size - job.reportedBytes);
       settle(job, result);
     }
-    if (waiting.size > 0) {
+    next(lane);
+  };
+
+  const onSurveyed = (lane: Lane, answer: SurveyAnswer): void => {
+    const job = lane.survey;
+    lane.survey = undefined;
+    // the thread goes on while this one reads what it found
+    next(lane);
+    if (job === undefined) return;
+    running--;
+    if (job.signal?.aborted === true) job.reject(cancelledError(`hashing ${job.order.folder}`, job.signal));
+    else job.resolve([...readSurvey(answer)]);
+  };
+
+  const next = (lane: Lane): void => {
+    if (waiting.size > 0 || surveys.length > 0) {
       assign(lane);
       return;
     }
@@ -211,11 +255,22 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
         planDispatch();
       });
     },
+    survey(order, signal) {
+      return new Promise((resolve, reject) => {
+        if (closed || signal?.aborted === true) {
+          reject(cancelledError(`hashing ${order.folder}`, signal));
+          return;
+        }
+        surveys.push({ order, signal, resolve, reject });
+        planDispatch();
+      });
+    },
     get pendingCount() {
-      return waiting.size + running;
+      return waiting.size + surveys.length + running;
     },
     async close() {
       closed = true;
+      for (const job of surveys.splice(0)) job.reject(cancelledError(`hashing ${job.order.folder}`));
       for (const job of waiting) {
         dequeue(job);
         job.detach();

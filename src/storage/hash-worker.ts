@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { hashFile, hashSmallFileSync, type HashedFile } from './hash-file.ts';
+import { surveyBuffers, surveyFiles } from './survey-files.ts';
 import type { FromHashWorker, HashOrder, HashOutcome, ToHashWorker } from './hash-orders.ts';
 
 /** Progress of a large file is told in steps of this. */
@@ -16,7 +17,10 @@ let aborts = new Map<number, AbortController>();
 
 port.on('message', (message: ToHashWorker) => {
   if (message.type === 'cancel') aborts.get(message.orderIndex)?.abort();
-  else void runBatch(message.orders);
+  else if (message.type === 'survey') {
+    const answer = surveyFiles(message.order, smallBuffer);
+    send({ type: 'surveyed', answer }, surveyBuffers(answer));
+  } else void runBatch(message.orders);
 });
 
 async function runBatch(orders: readonly HashOrder[]): Promise<void> {
@@ -53,6 +57,6 @@ function hashedOutcome(file: HashedFile): HashOutcome {
   return { state: 'hashed', manifestBytes: manifest.bytes, ...stamp, hashedAtMs };
 }
 
-function send(message: FromHashWorker): void {
-  port?.postMessage(message);
+function send(message: FromHashWorker, handedOver: ArrayBuffer[] = []): void {
+  port?.postMessage(message, handedOver);
 }

@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { diskError } from './disk-error.ts';
-import type { FileStamp } from './file-stamp.ts';
+import { sameStamp, type FileStamp } from './file-stamp.ts';
 
 const SCHEMA_VERSION = 1;
 const SQLITE_CORRUPT = 11;
@@ -40,15 +40,18 @@ export interface IndexRow {
 }
 
 export interface LibraryIndex {
+  /** Nothing has ever been put into it, as far as this process knows. */
+  readonly isEmpty: boolean;
   get(path: string): IndexRow | undefined;
+  /** The rows of those of the paths that have one. */
+  getMany(paths: readonly string[]): ReadonlyMap<string, IndexRow>;
   /** Rows of a file with this stamp, under whatever path: it may have been renamed. */
   findByStamp(stamp: FileStamp): IndexRow | undefined;
   put(row: IndexRow): void;
   delete(path: string): void;
-  /** Up to `limit` paths above `after`, in order. */
+  /** Up to `limit` paths above `after`, in order, of rows that have been written. */
   paths(after: string, limit: number): readonly string[];
   /** Writes what is waiting. */
-  flush(): void;
   close(): void;
 }
 
@@ -69,19 +72,25 @@ export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
   const pathsStatement = database.prepare('SELECT path FROM file WHERE path > ? ORDER BY path LIMIT ?');
   const putStatement = database.prepare('INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
   const deleteStatement = database.prepare('DELETE FROM file WHERE path = ?');
-  for (const statement of [getStatement, findStatement]) statement.setReadBigInts(true);
+  const getManyStatement = database.prepare(`${select} WHERE path IN (SELECT value FROM json_each(?))`);
+  for (const statement of [getStatement, getManyStatement, findStatement]) statement.setReadBigInts(true);
   /** By path; reads look here first. */
   const waiting = new Map<string, Change>();
+  /** The paths of rows that are waiting to be put, by inode. */
+  const waitingInodes = new Map<bigint, string>();
+  let isEmpty = database.prepare('SELECT 1 FROM file LIMIT 1').get() === undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  const flush = (): void => {
+  /** Writes up to `countMax` of the changes that wait, oldest first. */
+  const write = (countMax: number): void => {
     clearTimeout(timer);
     timer = undefined;
     if (waiting.size === 0) return;
+    const batch = waiting.size <= countMax ? [...waiting] : [...waiting.entries().take(countMax)];
     try {
       database.exec('BEGIN IMMEDIATE');
       try {
-        for (const [path, change] of waiting) {
+        for (const [path, change] of batch) {
           if (change.type === 'delete') deleteStatement.run(path);
           else putRow(change.row);
         }
@@ -94,8 +103,12 @@ export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
       // Not fatal: the files are hashed again at the next start.
       options.onProblem(options.path, diskError(error, 'cannot write the index of shared files').message);
     }
-    waiting.clear();
+    for (const [path] of batch) waiting.delete(path);
+    if (waiting.size === 0) waitingInodes.clear();
+    // in turns, so that this thread is not kept busy for long
+    else timer = setTimeout(writeSome, 0).unref();
   };
+  const writeSome = (): void => write(limits.INDEX_BATCH_ROWS);
 
   const putRow = (row: IndexRow): void => {
     const { path, name, stamp, hashedAtMs, isDamaged, manifestBytes } = row;
@@ -104,11 +117,28 @@ export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
 
   const plan = (path: string, change: Change): void => {
     waiting.set(path, change);
-    if (waiting.size >= limits.INDEX_BATCH_ROWS) flush();
-    else timer ??= setTimeout(flush, limits.INDEX_BATCH_MS).unref();
+    if (change.type === 'put') {
+      isEmpty = false;
+      waitingInodes.set(change.row.stamp.inode, path);
+    }
+    timer ??= setTimeout(writeSome, limits.INDEX_BATCH_MS).unref();
   };
 
   return {
+    get isEmpty() {
+      return isEmpty;
+    },
+    getMany(paths) {
+      const rows = new Map<string, IndexRow>();
+      for (const row of getManyStatement.all(JSON.stringify(paths)).map(readRow)) rows.set(row.path, row);
+      if (waiting.size === 0) return rows;
+      for (const path of paths) {
+        const change = waiting.get(path);
+        if (change?.type === 'put') rows.set(path, change.row);
+        else if (change !== undefined) rows.delete(path);
+      }
+      return rows;
+    },
     get(path) {
       const change = waiting.get(path);
       if (change !== undefined) return change.type === 'put' ? change.row : undefined;
@@ -118,23 +148,17 @@ export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
     findByStamp(stamp) {
       const row = findStatement.get(stamp.inode, stamp.size, stamp.mtimeNs);
       if (row !== undefined) return readRow(row);
-      for (const change of waiting.values()) {
-        if (change.type !== 'put') continue;
-        const known = change.row.stamp;
-        if (known.inode === stamp.inode && known.mtimeNs === stamp.mtimeNs && known.size === stamp.size)
-          return change.row;
-      }
+      const change = waiting.get(waitingInodes.get(stamp.inode) ?? '');
+      if (change?.type === 'put' && sameStamp(change.row.stamp, stamp)) return change.row;
       return undefined;
     },
     put: (row) => plan(row.path, { type: 'put', row }),
     delete: (path) => plan(path, { type: 'delete' }),
     paths(after, limit) {
-      flush();
       return pathsStatement.all(after, limit).map((row) => String(row['path']));
     },
-    flush,
     close() {
-      flush();
+      write(Number.POSITIVE_INFINITY);
       database.close();
     },
   };
@@ -173,7 +197,7 @@ function openDatabase(options: LibraryIndexOptions): DatabaseSync {
 function openSchema(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
   try {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;');
     const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
     if (version > SCHEMA_VERSION) {
       throw new ShoalError(

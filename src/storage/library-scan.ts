@@ -4,13 +4,14 @@
  */
 import type { BigIntStats, Dirent } from 'node:fs';
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
-import { basename, join, relative, resolve, sep } from 'node:path';
-import { entryNameProblem, parseEntryName, type EntryName } from '../content/entry-name.ts';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { checkedEntryName, entryNameProblem, parseEntryName, type EntryName } from '../content/entry-name.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { cancelledError, diskError, isMissing } from './disk-error.ts';
 import { fileStamp, type FileStamp } from './file-stamp.ts';
-import { isPartialFileOfOurs } from './partial-names.ts';
+import type { HashedFile } from './hash-file.ts';
+import { isPartialFileOfOurs, mayBeOurs } from './partial-names.ts';
 
 /** A file or folder that was given to be shared. Its path has no symbolic link in it. */
 export interface Root {
@@ -31,6 +32,8 @@ export type Found =
       readonly stamp: FileStamp;
       /** Where a symbolic link leads; else undefined. */
       readonly linkTarget: string | undefined;
+      /** What its bytes are, where looking at it meant reading it. */
+      readonly hashed?: Pick<HashedFile, 'manifest' | 'hashedAtMs'> | undefined;
     }
   | { readonly state: 'refused'; readonly path: string; readonly message: string }
   /** Nothing that could be shared: gone, a folder, a socket, a file of ours. */
@@ -56,13 +59,22 @@ export async function openRoot(
   return { path: real, kind: stats.isFile() ? 'file' : 'folder', name: basename(given), ...options };
 }
 
-/** Every file of a root, in groups, each folder in order of names. Goes on past what it cannot read. */
+/** Places in one folder where files may be. */
+export interface ScannedGroup {
+  readonly folder: string;
+  /** Plain files in it. */
+  readonly names: readonly string[];
+  /** What has to be looked at with more care: links, and files that may be ours. Whole paths. */
+  readonly paths: readonly string[];
+}
+
+/** The places where files of a root are, in groups, each folder in order of names. Goes on past what it cannot read. */
 export async function* scanRoot(
   root: Root,
   options: { readonly onProblem: (path: string, message: string) => void; readonly signal: AbortSignal },
-): AsyncGenerator<readonly Found[]> {
+): AsyncGenerator<ScannedGroup> {
   if (root.kind === 'file') {
-    yield [await lookAt(root, root.path)];
+    yield { folder: dirname(root.path), names: [], paths: [root.path] };
     return;
   }
   const folders = [{ path: root.path, depth: 1 }];
@@ -75,13 +87,18 @@ export async function* scanRoot(
       continue;
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-    const files: string[] = [];
+    const names: string[] = [];
+    const paths: string[] = [];
     const subfolders: string[] = [];
     for (const entry of entries) {
+      if (entry.isFile() && !mayBeOurs(entry.name)) {
+        names.push(entry.name);
+        continue;
+      }
       const path = join(folder.path, entry.name);
       if (path === root.excludedPath) continue;
       if (entry.isDirectory()) subfolders.push(path);
-      else if (entry.isFile() || entry.isSymbolicLink()) files.push(path);
+      else if (entry.isFile() || entry.isSymbolicLink()) paths.push(path);
     }
     if (folder.depth < limits.NAME_SEGMENTS_MAX) {
       for (const path of subfolders.toReversed()) folders.push({ path, depth: folder.depth + 1 });
@@ -91,11 +108,30 @@ export async function* scanRoot(
         `what is below this folder has more than ${limits.NAME_SEGMENTS_MAX} segments in its name`,
       );
     }
-    for (let at = 0; at < files.length; at += limits.SCAN_PARALLEL_FILES) {
+    for (let at = 0; at < Math.max(names.length, paths.length); at += limits.SCAN_GROUP_FILES) {
       if (options.signal.aborted) throw cancelledError(`scanning ${root.path}`, options.signal);
-      yield await Promise.all(files.slice(at, at + limits.SCAN_PARALLEL_FILES).map((path) => lookAt(root, path)));
+      const end = at + limits.SCAN_GROUP_FILES;
+      yield { folder: folder.path, names: names.slice(at, end), paths: paths.slice(at, end) };
     }
   }
+}
+
+/** What there is at the places of a group, one by one. */
+export function lookAtGroup(root: Root, { folder, names, paths }: ScannedGroup): Promise<Found[]> {
+  return Promise.all([...paths, ...names.map((name) => join(folder, name))].map((path) => lookAt(root, path)));
+}
+
+/** What files of a folder of a root are called, by their base names. */
+export function createNaming(
+  root: Root,
+  folder: string,
+): (base: string) => { name: EntryName } | { name: undefined; problem: string } {
+  const prefix = folder === root.path ? '' : `${relative(root.path, folder).replaceAll(sep, '/')}/`;
+  return (base) => {
+    const problem = entryNameProblem(prefix + base);
+    if (problem !== undefined) return { name: undefined, problem: `its name cannot be shared: ${problem}` };
+    return { name: checkedEntryName(prefix + base) };
+  };
 }
 
 /** What there is to share at one path of a root, now. */

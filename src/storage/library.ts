@@ -7,7 +7,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { mkdir, realpath, stat } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { chunkBytes, createChunkLayout } from '../content/chunk-layout.ts';
 import type { ContentId } from '../content/digest.ts';
 import type { EntryName } from '../content/entry-name.ts';
@@ -18,9 +18,19 @@ import { createContentReader, type ContentReader } from './content-reader.ts';
 import { digestChunk, sha256 } from './digest-chunk.ts';
 import { cancelledError, diskError } from './disk-error.ts';
 import { fileStamp, isRacyStamp, sameStamp, type FileStamp } from './file-stamp.ts';
+import { createGate } from './gate.ts';
 import { createHashPool, type HashPool } from './hash-pool.ts';
 import { openLibraryIndex, type IndexRow, type LibraryIndex } from './library-index.ts';
-import { lookAt, openRoot, scanRoot, type Found, type Root } from './library-scan.ts';
+import {
+  createNaming,
+  lookAt,
+  lookAtGroup,
+  openRoot,
+  scanRoot,
+  type Found,
+  type Root,
+  type ScannedGroup,
+} from './library-scan.ts';
 import { watchRoot, type RootWatch } from './library-watch.ts';
 import { createOpenFiles, type OpenFiles } from './open-files.ts';
 import { createQuietQueue, type QuietQueue } from './quiet-queue.ts';
@@ -43,7 +53,7 @@ export interface AddRootsOptions {
   readonly chunkSize?: number | undefined;
   /** Called often; the caller thins it out. */
   readonly onProgress?: ((progress: LibraryProgress) => void) | undefined;
-  /** Default true: go on watching for changes. */
+  /** Default true: go on watching for changes. False: not before `watchRoots` is called. */
   readonly watch?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -78,7 +88,9 @@ export interface Library {
   reader(file: LibraryFile): ContentReader;
   /** A downloader says that this chunk, as we sent it, does not match. Files in which that is true are withdrawn. */
   reportMismatch(contentId: ContentId, chunkIndex: number): Promise<MismatchOutcome>;
-  /** Resolves when changes in all roots are being noticed. */
+  /** Begins to watch the roots that are not watched yet; what has changed meanwhile is found. */
+  watchRoots(): void;
+  /** Resolves when changes in all watched roots are being noticed. */
   whenWatching(): Promise<void>;
   close(): Promise<void>;
 }
@@ -132,6 +144,7 @@ class FileLibrary implements Library {
   readonly #openFiles: OpenFiles;
   readonly #quiet: QuietQueue;
   readonly #closing = new AbortController();
+  readonly #roots = new Set<Root>();
   readonly #watches = new Map<string, RootWatch>();
   /** Work that nobody waits for but `close`. */
   readonly #background = new Set<Promise<void>>();
@@ -219,14 +232,22 @@ class FileLibrary implements Library {
       roots.push(await openRoot(path, { chunkSize: options.chunkSize, excludedPath: this.#dataDir }));
     }
     for (const root of roots) {
-      // Watched first, scanned then: what changes in between is seen by one of the two.
-      const watch = options.watch === false ? undefined : this.#watch(root);
       await this.#share(root, { tally, report, signal });
-      if (watch !== undefined) this.#inBackground(() => this.#compare(root, watch));
+      this.#roots.add(root);
     }
-    this.#index.flush();
+    // Scanned first, watched then: beginning to watch costs as much as the scan does. What changes in between is found by the
+    // comparison, once the watch is on.
+    if (options.watch !== false) this.watchRoots();
     report();
     this.#inBackground(() => this.#prune(roots));
+  }
+
+  watchRoots(): void {
+    for (const root of this.#roots) {
+      if (this.#closing.signal.aborted || this.#watches.has(root.path)) continue;
+      const watch = this.#watch(root);
+      this.#inBackground(() => this.#compare(root, watch));
+    }
   }
 
   async addVerified(path: string, name: EntryName, manifest: Manifest): Promise<LibraryFile> {
@@ -285,29 +306,132 @@ class FileLibrary implements Library {
   // ---- finding and hashing -------------------------------------------------------------------------------------------------
 
   async #share(root: Root, call: SharingCall): Promise<void> {
-    const { tally, signal } = call;
+    const { signal } = call;
     const gate = createGate(limits.SCAN_AHEAD_FILES_MAX);
     const onProblem = (path: string, message: string): void => this.#problem(path, message);
+    // Nothing is remembered, so every file has to be read: small ones are, on the first look.
+    const hash = this.#index.isEmpty;
+    let failure: unknown;
     try {
       for await (const group of scanRoot(root, { onProblem, signal })) {
-        for (const found of group) {
-          if (found.state === 'refused') this.#problem(found.path, found.message);
-          if (found.state !== 'file') continue;
-          tally.filesTotal++;
-          tally.bytesTotal += found.stamp.size;
-          await gate.enter();
-          void this.#consider(root, found, signal, call).finally(() => gate.leave());
-        }
-        call.report();
+        const fileCount = group.names.length + group.paths.length;
+        await gate.enter(fileCount);
+        void this.#shareGroup(root, group, call, hash)
+          .catch((error: unknown) => (failure ??= error))
+          .finally(() => gate.leave(fileCount));
       }
     } finally {
       await gate.empty();
     }
     if (signal.aborted) throw cancelledError(`sharing ${root.path}`, signal);
+    if (failure !== undefined) throw failure;
+  }
+
+  async #shareGroup(root: Root, group: ScannedGroup, call: SharingCall, hash: boolean): Promise<void> {
+    const { tally, signal } = call;
+    const files: FoundFile[] = [];
+    for (const found of await this.#lookAtGroup(root, group, { hash, signal })) {
+      if (found.state === 'refused') this.#problem(found.path, found.message);
+      if (found.state !== 'file') continue;
+      files.push(found);
+      tally.filesTotal++;
+      tally.bytesTotal += found.stamp.size;
+    }
+    const remembered = hash ? undefined : this.#index.getMany(files.map(({ path }) => path));
+    const unhashed = files.filter((found) => {
+      const isSettled = this.#admit(root, found, remembered?.get(found.path)) === 'settled';
+      if (found.hashed !== undefined) this.#hashedBytes += found.stamp.size;
+      if (isSettled) {
+        tally.filesDone++;
+        tally.bytesDone += found.stamp.size;
+      }
+      return !isSettled;
+    });
+    call.report();
+    await Promise.all(this.#inOneGo(root, unhashed).map((files) => this.#hashTogether(root, files, call)));
+  }
+
+  /** Divides files into those that are hashed together, and each of the others. */
+  #inOneGo(root: Root, files: readonly FoundFile[]): (readonly FoundFile[])[] {
+    const small = files.filter(
+      ({ stamp, linkTarget }) => linkTarget === undefined && stamp.size <= limits.HASH_READ_BYTES,
+    );
+    if (small.length <= limits.HASH_INLINE_FILES_MAX || root.kind === 'file') return files.map((file) => [file]);
+    const together = new Set(small);
+    return [small, ...files.filter((file) => !together.has(file)).map((file) => [file])];
+  }
+
+  /** Hashes files of one folder that have been admitted. What goes wrong is a problem of that file. */
+  async #hashTogether(root: Root, files: readonly FoundFile[], call: SharingCall): Promise<void> {
+    const { tally, signal } = call;
+    const [first] = files;
+    if (first === undefined) return;
+    if (files.length === 1) {
+      await this.#hashAdmitted(root, first, signal, call);
+      return;
+    }
+    for (const { path } of files) this.#pending.add(path);
+    try {
+      const names = files.map(({ path }) => basename(path));
+      const order = { folder: dirname(first.path), names, hash: true, chunkSize: root.chunkSize };
+      const surveyed = await this.#pool.survey(order, signal);
+      for (const [index, found] of files.entries()) {
+        const seen = surveyed[index];
+        this.#pending.delete(found.path);
+        if (seen?.state === 'hashed') {
+          this.#hashedBytes += seen.stamp.size;
+          if (!signal.aborted && !this.#byPath.has(found.path))
+            this.#register({ ...found, root, ...seen }, seen.hashedAtMs);
+        } else if (seen?.state === 'failed') this.#problem(found.path, seen.error.message);
+        // it has changed since it was found, or is gone
+        else this.#waitForQuiet(root, found.path);
+        tally.filesDone++;
+        tally.bytesDone += found.stamp.size;
+      }
+      call.report();
+    } finally {
+      for (const { path } of files) this.#pending.delete(path);
+    }
+  }
+
+  /** What there is at the places of a group. Many files of one folder are looked at on a thread, and hashed there if they are small. */
+  async #lookAtGroup(
+    root: Root,
+    { folder, names, paths }: ScannedGroup,
+    { hash, signal }: { readonly hash: boolean; readonly signal: AbortSignal },
+  ): Promise<readonly Found[]> {
+    if (names.length <= limits.HASH_INLINE_FILES_MAX) return lookAtGroup(root, { folder, names, paths });
+    const found = await lookAtGroup(root, { folder, names: [], paths });
+    const nameIn = createNaming(root, folder);
+    const surveyed = await this.#pool.survey({ folder, names, hash, chunkSize: root.chunkSize }, signal);
+    for (const [index, base] of names.entries()) {
+      const seen = surveyed[index];
+      const path = join(folder, base);
+      if (seen === undefined || seen.state === 'nothing') continue;
+      if (seen.state === 'failed') found.push({ state: 'refused', path, message: seen.error.message });
+      else {
+        const named = nameIn(base);
+        if (named.name === undefined) found.push({ state: 'refused', path, message: named.problem });
+        else
+          found.push({
+            path,
+            name: named.name,
+            stamp: seen.stamp,
+            linkTarget: undefined,
+            state: 'file',
+            hashed: seen.state === 'hashed' ? seen : undefined,
+          });
+      }
+    }
+    return found;
   }
 
   /** Shares a file that was found, from the index or by hashing it. Never throws: what goes wrong is a problem of this file. */
-  async #consider(root: Root, found: FoundFile, signal: AbortSignal, call?: SharingCall): Promise<void> {
+  async #consider(root: Root, found: FoundFile, signal: AbortSignal): Promise<void> {
+    if (this.#admit(root, found, this.#index.get(found.path)) === 'hash') await this.#hashAdmitted(root, found, signal);
+  }
+
+  async #hashAdmitted(root: Root, found: FoundFile, signal: AbortSignal, call?: SharingCall): Promise<void> {
     let reportedBytes = 0;
     const onBytes = (byteCount: number): void => {
       this.#hashedBytes += byteCount;
@@ -317,7 +441,7 @@ class FileLibrary implements Library {
       call.report();
     };
     try {
-      await this.#settle(root, found, { onBytes, signal });
+      await this.#hashAlone(root, found, { onBytes, signal });
     } catch (error) {
       await this.#onHashFailure(root, found, ShoalError.from(error));
     } finally {
@@ -329,45 +453,11 @@ class FileLibrary implements Library {
     }
   }
 
-  async #settle(
+  async #hashAlone(
     root: Root,
-    found: FoundFile,
+    { path, stamp, name, linkTarget }: FoundFile,
     options: { readonly onBytes: (byteCount: number) => void; readonly signal: AbortSignal },
   ): Promise<void> {
-    const { path, stamp, name, linkTarget } = found;
-    const known = this.#byPath.get(path);
-    if (known !== undefined) {
-      if (sameStamp(known.stamp, stamp)) return;
-      this.#withdraw(known);
-    }
-    if (this.#pending.has(path)) {
-      this.#waitForQuiet(root, path);
-      return;
-    }
-    if (this.#claimed.size >= limits.LIBRARY_FILES_MAX) {
-      this.#problem(path, `it is one file too many: a node shares at most ${limits.LIBRARY_FILES_MAX}`);
-      return;
-    }
-    const owner = this.#claims.get(name);
-    if (owner !== undefined && owner !== path) {
-      addTo(this.#shadowed, name, path);
-      this.#touched.set(path, root);
-      this.#problem(path, `it would have the name ${name}, which ${owner} has already`);
-      return;
-    }
-    this.#claim(path, name);
-    const { chunkSize } = createChunkLayout(stamp.size, root.chunkSize);
-    const row = this.#rowFor(path, stamp);
-    if (row !== undefined && row.isDamaged) {
-      this.#problem(path, DAMAGED);
-      return;
-    }
-    const remembered = row === undefined ? undefined : readManifest(row, stamp.size, chunkSize);
-    if (row !== undefined && remembered !== undefined) {
-      const file = { name, path, manifest: remembered, stamp, root, linkTarget };
-      this.#register(file, row.path === path && row.name === name ? undefined : row.hashedAtMs);
-      return;
-    }
     this.#pending.add(path);
     try {
       const { onBytes, signal } = options;
@@ -380,6 +470,50 @@ class FileLibrary implements Library {
     }
   }
 
+  /**
+   * Decides about a file that was found. `settled`: it is shared now, or cannot be, or waits. `hash`: it has its name, and has to be
+   * hashed. `own`: what the index has under its path.
+   */
+  #admit(root: Root, found: FoundFile, own: IndexRow | undefined): 'settled' | 'hash' {
+    const { path, stamp, name, linkTarget } = found;
+    const known = this.#byPath.get(path);
+    if (known !== undefined) {
+      if (sameStamp(known.stamp, stamp)) return 'settled';
+      this.#withdraw(known);
+    }
+    if (this.#pending.has(path)) {
+      this.#waitForQuiet(root, path);
+      return 'settled';
+    }
+    if (this.#claimed.size >= limits.LIBRARY_FILES_MAX) {
+      this.#problem(path, `it is one file too many: a node shares at most ${limits.LIBRARY_FILES_MAX}`);
+      return 'settled';
+    }
+    const owner = this.#claims.get(name);
+    if (owner !== undefined && owner !== path) {
+      addTo(this.#shadowed, name, path);
+      this.#touched.set(path, root);
+      this.#problem(path, `it would have the name ${name}, which ${owner} has already`);
+      return 'settled';
+    }
+    this.#claim(path, name);
+    if (found.hashed !== undefined) {
+      this.#register({ name, path, manifest: found.hashed.manifest, stamp, root, linkTarget }, found.hashed.hashedAtMs);
+      return 'settled';
+    }
+    const { chunkSize } = createChunkLayout(stamp.size, root.chunkSize);
+    const row = this.#rowFor(own, stamp);
+    if (row !== undefined && row.isDamaged) {
+      this.#problem(path, DAMAGED);
+      return 'settled';
+    }
+    const manifest = row === undefined ? undefined : readManifest(row, stamp.size, chunkSize);
+    if (row === undefined || manifest === undefined) return 'hash';
+    const file = { name, path, manifest, stamp, root, linkTarget };
+    this.#register(file, row.path === path && row.name === name ? undefined : row.hashedAtMs);
+    return 'settled';
+  }
+
   async #onHashFailure(root: Root, found: FoundFile, error: ShoalError): Promise<void> {
     if (error.code === 'cancelled') return;
     // It is being written: hashed when it is quiet.
@@ -389,8 +523,7 @@ class FileLibrary implements Library {
   }
 
   /** A row that may be trusted for a file with this stamp: its own, or that of the path it was renamed from. */
-  #rowFor(path: string, stamp: FileStamp): IndexRow | undefined {
-    const own = this.#index.get(path);
+  #rowFor(own: IndexRow | undefined, stamp: FileStamp): IndexRow | undefined {
     const row = own !== undefined && sameStamp(own.stamp, stamp) ? own : this.#index.findByStamp(stamp);
     return row === undefined || isRacyStamp(row.stamp, row.hashedAtMs) ? undefined : row;
   }
@@ -471,8 +604,6 @@ class FileLibrary implements Library {
   // ---- watching ------------------------------------------------------------------------------------------------------------
 
   #watch(root: Root): RootWatch {
-    const known = this.#watches.get(root.path);
-    if (known !== undefined) return known;
     const watch = watchRoot(root, {
       onTouched: (path) => this.#onTouched(root, path),
       onProblem: (path, message) => this.#problem(path, message),
@@ -535,7 +666,7 @@ class FileLibrary implements Library {
     const seen = new Set<string>();
     // Problems were told by the scan.
     for await (const group of scanRoot(root, { onProblem: () => undefined, signal })) {
-      for (const found of group) {
+      for (const found of await this.#lookAtGroup(root, group, { hash: false, signal })) {
         if (found.state !== 'file') continue;
         seen.add(found.path);
         const file = this.#byPath.get(found.path);
@@ -610,24 +741,4 @@ function removeFrom<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
   const set = map.get(key);
   set?.delete(value);
   if (set?.size === 0) map.delete(key);
-}
-
-/** Lets at most `max` in at a time; one caller waits at the door. */
-function createGate(max: number): { enter(): Promise<void>; leave(): void; empty(): Promise<void> } {
-  let inside = 0;
-  let wake: (() => void) | undefined;
-  const waitUntil = async (isMet: () => boolean): Promise<void> => {
-    while (!isMet()) await new Promise<void>((resolve) => (wake = resolve));
-  };
-  return {
-    async enter() {
-      await waitUntil(() => inside < max);
-      inside++;
-    },
-    leave() {
-      inside--;
-      wake?.();
-    },
-    empty: () => waitUntil(() => inside === 0),
-  };
 }

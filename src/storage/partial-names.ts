@@ -29,6 +29,11 @@ export function partialNames(targetPath: string): PartialNames {
   return { part: stem + PART, journal: stem + JOURNAL, newJournal: stem + NEW_JOURNAL, lock: stem + LOCK };
 }
 
+/** Whether a file of this name might be one of ours: then `isPartialFileOfOurs` has to look. */
+export function mayBeOurs(name: string): boolean {
+  return [LOCK, PART, JOURNAL, NEW_JOURNAL].some((ending) => name.endsWith(ending));
+}
+
 /** Whether the file at `path` is one of ours beside an unfinished download. A `.part` without a journal is the user's. */
 export async function isPartialFileOfOurs(path: string): Promise<boolean> {
   if (path.endsWith(LOCK)) return (await stat(path).catch(nothingIfMissing))?.size === 0;

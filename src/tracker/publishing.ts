@@ -4,6 +4,7 @@ import { parseEntryName, quote, type EntryName } from '../content/entry-name.ts'
 import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
+import { isImplied } from './implied-manifest.ts';
 import type { ContentRecord, EntryRecord, PeerRecord } from './records.ts';
 import { addEntry, afterRemoval, onlineMembers, viewEntry, type EntryView, type TrackerState } from './state.ts';
 
@@ -96,6 +97,7 @@ function addManifest(state: TrackerState, manifest: Manifest, nowMs: number): Co
   const known = state.catalogue.content(manifest.contentId);
   if (known !== undefined) return known;
   const content = state.catalogue.contentOf(manifest, nowMs);
+  if (isImplied(manifest)) return content;
   state.writes.push({ type: 'put-manifest', contentId: manifest.contentId, bytes: manifest.bytes });
   state.shelf.keep(manifest);
   return content;

@@ -13,6 +13,7 @@ import { Catalogue, type ListOptions } from './catalogue.ts';
 import { EventLog } from './event-log.ts';
 import { Holdings } from './holdings.ts';
 import * as lookups from './lookups.ts';
+import { impliedManifest } from './implied-manifest.ts';
 import { ManifestShelf, type ManifestPart } from './manifest-shelf.ts';
 import * as membership from './membership.ts';
 import * as plain from './plain-calls.ts';
@@ -72,7 +73,9 @@ export async function createRegistry(options: RegistryOptions) {
     peersMax: options.peersMax,
     offlineKeptMax: options.offlinePeersMax,
   });
-  const shelf = new ManifestShelf({ read: (contentId) => store.manifest(contentId), sha256 });
+  const readManifest = async (contentId: ContentId): Promise<Uint8Array<ArrayBuffer> | undefined> =>
+    impliedManifest(catalogue.content(contentId), sha256)?.bytes ?? (await store.manifest(contentId));
+  const shelf = new ManifestShelf({ read: (contentId) => readManifest(contentId), sha256 });
   const entriesMax = options.entriesMax ?? limits.TRACKER_ENTRIES_MAX;
   const state: TrackerState = { catalogue, roster, holdings, shelf, events, writes, sha256, entriesMax };
   let bytesUp = 0;

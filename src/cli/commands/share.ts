@@ -6,13 +6,16 @@ import { SHARED_LINES_MAX } from '../../limits.ts';
 import type { PeerNode, SharedEntry, ShareProgress } from '../../peer/api.ts';
 import { humanBytes, humanCount } from '../human.ts';
 import { interrupted } from '../interrupt.ts';
-import { sharedEvent } from '../ndjson.ts';
+import { sharedEvent, type CliEvent } from '../ndjson.ts';
 import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
 import type { Output } from '../output.ts';
 import { parseSize } from '../rates.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 import { printable } from '../display-width.ts';
 import { createRateEstimate } from '../rate-estimate.ts';
+
+/** Events written at a time. */
+const EVENT_BATCH_MAX = 1_000;
 
 interface ShareFlags extends NodeFlags {
   readonly data?: string;
@@ -71,18 +74,21 @@ async function shareUntilReady(
   const bar = output.openBar();
   const speed = createRateEstimate(now);
   const announced = createAnnouncedList(output);
+  const events = createEventBatch(output);
   const sharing = node.share(paths, {
     chunkSize: flags.chunkSize,
     onProgress: (progress) => bar.update(hashingState(progress, speed(progress.bytesDone))),
     onShared: (entry) => {
-      output.event(sharedEvent(entry));
+      events.add(sharedEvent(entry));
       announced.add(entry);
     },
     onWithdrawn: ({ name, manifest }) => {
+      events.flush();
       output.event({ event: 'withdrawn', name, content: manifest.contentId });
       output.note(`withdrawn: ${printable(name)} (it changed or is gone)`);
     },
     onProblem: (path, message) => {
+      events.flush();
       output.event({ event: 'problem', path, message });
       output.note(`not shared: ${printable(path)}: ${printable(message)}`);
     },
@@ -93,11 +99,30 @@ async function shareUntilReady(
     return;
   }
   output.closeBar();
+  events.flush();
   output.event({ event: 'ready' });
   const { fileCount, byteCount } = announced.finish();
   output.answer(
     `sharing ${humanCount(fileCount, 'file')} (${humanBytes(byteCount)}) on ${node.address}, Ctrl+C to stop`,
   );
+}
+
+/** Gathers the events of one turn, up to a bound. */
+function createEventBatch(output: Output): { add(event: CliEvent): void; flush(): void } {
+  let waiting: CliEvent[] = [];
+  const flush = (): void => {
+    const events = waiting;
+    waiting = [];
+    output.events(events);
+  };
+  return {
+    add(event) {
+      waiting.push(event);
+      if (waiting.length === 1) queueMicrotask(flush);
+      else if (waiting.length >= EVENT_BATCH_MAX) flush();
+    },
+    flush,
+  };
 }
 
 /** The first files by name, the others as a number; files that appear later by name again. */

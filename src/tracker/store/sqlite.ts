@@ -12,6 +12,9 @@ import { openSchema } from './sqlite-schema.ts';
 import type { StoreChange, TrackerStore } from './store.ts';
 
 export const SQLITE_FILE_NAME = 'tracker.sqlite';
+/** Pages kept in memory, and the length of the log at which it is written back, which waits for the disk. */
+const CACHE_KIB = 16 * 1024;
+const CHECKPOINT_PAGES = 8_192;
 const SQLITE_BUSY = 5;
 const SQLITE_NOTADB = 26;
 
@@ -111,6 +114,8 @@ function openDatabase(dataDir: string, path: string): DatabaseSync {
     mkdirSync(dataDir, { recursive: true });
     database = new DatabaseSync(path, { timeout: 500 });
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+    // keys are digests, so every insert touches another page: the default of 2 MiB would read and write the same ones again and again
+    database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};`);
     database.exec('BEGIN EXCLUSIVE; COMMIT'); // takes the lock now, not at the first write
     openSchema(database, path);
     return database;
