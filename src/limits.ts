@@ -308,6 +308,10 @@ export const PEER_FILES_NAMED_MAX = 100;
 /** Calls still running when a tracker closes have this long to end; then their connections are cut. */
 export const TRACKER_CLOSE_TIMEOUT_MS = 3_000;
 
+/** Characters of the token of a private swarm: each of its parts at least, all of it at most. Else it is refused with a sentence. */
+export const TOKEN_PART_CHARS_MIN = 8;
+export const TOKEN_CHARS_MAX = 256;
+
 // ---- peer ------------------------------------------------------------------------------------------------------------------
 
 /** A shared content nobody is connected for is forgotten, until somebody asks again, after this. */

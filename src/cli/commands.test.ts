@@ -145,7 +145,7 @@ describe('get', () => {
       '--listen',
       '127.0.0.1:0',
     ];
-    const shared = ['--tracker', 'http://a:1,http://b:2', '--token', 'secret'];
+    const shared = ['--tracker', 'http://a:1,http://b:2', '--token', 'one-secret'];
     const from = ['--from', '192.0.2.1:1', '192.0.2.2:2', '--from', '192.0.2.3:3'];
     expect(await runFake(['get', 'x@3fa9', '-o', 'dir/', ...flags, ...shared, ...from], services).code).toBe(0);
     expect(seen).toMatchObject({
@@ -158,7 +158,7 @@ describe('get', () => {
     expect(new Set(seen?.from)).toEqual(new Set(['192.0.2.1:1', '192.0.2.2:2', '192.0.2.3:3']));
     expect(options[0]).toMatchObject({
       trackerUrls: ['http://a:1', 'http://b:2'],
-      token: 'secret',
+      token: 'one-secret',
       listen: { host: '127.0.0.1', port: 0 },
       limitDown: 60e6,
       dataDir: undefined,

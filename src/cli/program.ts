@@ -33,6 +33,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     group: MOVE,
     load: async () => (await import('./commands/get.ts')).defineGet,
   },
+  token: {
+    summary: 'make the tokens of a private swarm',
+    group: MOVE,
+    load: async () => (await import('./commands/token.ts')).defineToken,
+  },
   ls: {
     summary: 'list what can be downloaded',
     group: LOOK,
@@ -101,7 +106,8 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
         .env('SHOAL_TRACKER')
         .default(TRACKER_URL_DEFAULT),
     )
-    .addOption(new Option('--token <token>', 'the token of a closed swarm').env('SHOAL_TOKEN'))
+    .addOption(new Option('--token <token>', 'the token of a private swarm').env('SHOAL_TOKEN'))
+    .addOption(new Option('--token-file <path>', 'a file whose first line is the token').env('SHOAL_TOKEN_FILE'))
     .addOption(new Option('--json', 'print events or a document for programs'))
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut, writeErr, outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')) })

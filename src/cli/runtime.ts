@@ -1,5 +1,6 @@
 /** What every command is given, and the options that every command takes. */
 import type { Command } from 'commander';
+import { readToken } from './token-option.ts';
 import { parseTrackerUrls } from './rates.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { Output } from './output.ts';
@@ -24,8 +25,12 @@ export const TRACKER_URL_DEFAULT = 'http://127.0.0.1:9000';
 
 /** The options that stand on the program itself, read from any of its commands. */
 export function globalOptions(command: Command): GlobalOptions {
-  const { tracker, token } = command.optsWithGlobals<{ tracker?: string; token?: string }>();
-  return { trackerUrls: parseTrackerUrls(tracker ?? TRACKER_URL_DEFAULT), token: token === '' ? undefined : token };
+  const { tracker, token, tokenFile } = command.optsWithGlobals<{
+    tracker?: string;
+    token?: string;
+    tokenFile?: string;
+  }>();
+  return { trackerUrls: parseTrackerUrls(tracker ?? TRACKER_URL_DEFAULT), token: readToken(token, tokenFile) };
 }
 
 /** Defines arguments, options, examples and action of one command. */

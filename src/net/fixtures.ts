@@ -7,7 +7,8 @@ import type { ConnectionEnd } from './connection-end.ts';
 import { ConnectionSet, type ConnectionSetOptions } from './connection-set.ts';
 import { dial } from './dial.ts';
 import type { ConnectionHandler, FramedConnection, PeerMessage } from './framed-connection.ts';
-import { acceptHandshake, createHello, dialHandshake, openSwarmKey } from './handshake.ts';
+import { acceptHandshake, createHello, dialHandshake } from './handshake.ts';
+import { openSwarmKey } from './swarm-key.ts';
 import { listen, type Arrival, type Listener, type ListenOptions } from './listener.ts';
 
 export const CONTENT = parseContentId('c1'.repeat(32));

@@ -5,9 +5,9 @@ import { encodeHelloBody, encodeMessage } from '../wire/encode.ts';
 import { authTranscript } from '../wire/auth-transcript.ts';
 import { createGoodbye } from '../wire/goodbye.ts';
 import type { HelloMessage } from '../wire/messages.ts';
-import { CONTENT, createRecorded, createTestNet, helloOf, SWARM_KEY, until, type TestNet } from './fixtures.ts';
+import { createRecorded, createTestNet, helloOf, SWARM_KEY, until, type TestNet } from './fixtures.ts';
 import type { FramedConnection } from './framed-connection.ts';
-import { acceptHandshake, dialHandshake, openSwarmKey, type AcceptAnswer, type HandshakeOutcome } from './handshake.ts';
+import { acceptHandshake, dialHandshake, type AcceptAnswer, type HandshakeOutcome } from './handshake.ts';
 
 const nets: TestNet[] = [];
 const OTHER_KEY = new Uint8Array(32).fill(9);
@@ -212,14 +212,6 @@ describe('the handshake', () => {
     const linking = dialHandshake(dialled, { hello: helloOf(1), swarmKey: SWARM_KEY });
     (await firstArrival(net)).destroy();
     await expect(linking).rejects.toMatchObject({ code: 'peer-gone' });
-  });
-});
-
-describe('openSwarmKey()', () => {
-  it('is the same everywhere, and another for each content', () => {
-    expect(openSwarmKey(CONTENT)).toHaveLength(32);
-    expect(openSwarmKey(CONTENT)).toEqual(openSwarmKey(CONTENT));
-    expect(openSwarmKey(CONTENT)).not.toEqual(openSwarmKey(parseContentId('0b'.repeat(32))));
   });
 });
 

@@ -55,11 +55,6 @@ export function createHello(
   return { ...fields, type: 'hello', contentId: digestBytes(fields.contentId), nonce: randomBytes(NONCE_BYTES) };
 }
 
-/** The key of a swarm that anyone may join: it keeps different contents apart, and keeps nobody out. */
-export function openSwarmKey(contentId: ContentId): Uint8Array {
-  return createHmac('sha256', 'shoal open swarm v1').update(digestBytes(contentId)).digest();
-}
-
 /**
  * The dialler's side. Rejects with `unauthenticated` (the proof is wrong), `protocol`, `conflict` (we dialled ourselves),
  * `peer-gone` or `cancelled`; then the connection is closed.

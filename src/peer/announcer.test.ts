@@ -113,6 +113,7 @@ function createBench(tracker = new FakeTracker()) {
     client: tracker,
     peerId: PEER,
     addresses: () => [{ host: '', port: 1 }],
+    dialects: ['native', 'range'],
     random: () => 0.5,
     onNews: (one) => void news.push(one),
     onState: (state) => void states.push(state),

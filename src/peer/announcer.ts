@@ -6,6 +6,7 @@
 import { Bitfield } from '../content/bitfield.ts';
 import type { ContentId } from '../content/digest.ts';
 import type { Manifest } from '../content/manifest.ts';
+import type { Dialect } from '../contract/dialects.ts';
 import { ShoalError } from '../errors.ts';
 import { LEAVE_TIMEOUT_MS, RENEW_MS } from '../limits.ts';
 import { VERSION } from '../version.ts';
@@ -36,6 +37,8 @@ export interface AnnouncerOptions {
   /** 32 hex digits. */
   readonly peerId: string;
   readonly addresses: () => readonly TrackerAddress[];
+  /** What this node speaks on its port. */
+  readonly dialects: readonly Dialect[];
   readonly random: () => number;
   readonly onNews: (news: SwarmNews) => void;
   readonly onState?: (state: 'connected' | 'away', cause: ShoalError | undefined) => void;
@@ -182,7 +185,7 @@ export class Announcer {
       {
         peerId,
         addresses: this.#options.addresses(),
-        dialects: ['native', 'range'],
+        dialects: this.#options.dialects,
         agent: `shoal/${VERSION}`,
         holdings,
       },

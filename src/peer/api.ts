@@ -14,6 +14,7 @@ export interface NodeOptions {
   /** Bytes a second; undefined: no limit. */
   readonly limitUp?: number | undefined;
   readonly limitDown?: number | undefined;
+  /** Of a private swarm (contract/token.ts): what the tracker is shown, and what peers prove to each other. */
   readonly token?: string | undefined;
   /** The data home below which other processes of this user find the node; undefined: it has no control socket. */
   readonly controlHome?: string | undefined;

@@ -5,11 +5,13 @@ import { randomBytes } from 'node:crypto';
 import { Bitfield } from '../content/bitfield.ts';
 import { toHex, type ContentId } from '../content/digest.ts';
 import { chunkDigestMatches, type Manifest } from '../content/manifest.ts';
+import { parseToken } from '../contract/token.ts';
 import { ShoalError } from '../errors.ts';
 import { CHUNK_WORKERS_BYTES_MIN } from '../limits.ts';
 import { formatAddress } from '../net/address.ts';
 import { ConnectionSet } from '../net/connection-set.ts';
 import { listen, type Listener } from '../net/listener.ts';
+import { openSwarmKey, privateSwarmKeys, type SwarmKeys } from '../net/swarm-key.ts';
 import { createChunkWorkers, type SharedBytes } from '../storage/chunk-workers.ts';
 import type { PartialFile } from '../storage/partial-file.ts';
 import { Announcer } from './announcer.ts';
@@ -32,7 +34,9 @@ const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Opens the node's port. Rejects with `usage` when it is in use. */
 export async function createNode(options: NodeOptions, cwd: string = process.cwd()): Promise<PeerNode> {
-  const node = new Node(options, cwd);
+  const secret = options.token === undefined ? undefined : parseToken(options.token).readPart;
+  const keys = secret === undefined ? openSwarmKey : await privateSwarmKeys(secret);
+  const node = new Node(options, keys, cwd);
   await node.open();
   return node;
 }
@@ -59,7 +63,7 @@ class Node implements PeerNode {
   #rangeSentBytes = 0;
   #closed: Promise<void> | undefined;
 
-  constructor(options: NodeOptions, cwd: string) {
+  constructor(options: NodeOptions, swarmKeys: SwarmKeys, cwd: string) {
     const upBytesPerSecond = options.limitUp ?? Number.POSITIVE_INFINITY;
     const downBytesPerSecond = options.limitDown ?? Number.POSITIVE_INFINITY;
     const peerId = randomBytes(16);
@@ -80,6 +84,7 @@ class Node implements PeerNode {
     });
     this.#native = new NativeFrontend({
       peerId,
+      swarmKeys,
       connections: this.#connections,
       listenPort: () => this.#listener?.address.port ?? 0,
       sessionOf: (contentId) => this.#sessionOf(contentId),
@@ -97,6 +102,8 @@ class Node implements PeerNode {
       client: this.#tracker,
       peerId: this.peerId,
       addresses: () => ownAddresses(options.listen.host, this.#listener?.address.port ?? 0, options.advertise),
+      // a line of text proves nothing, so a private swarm has no range dialect
+      dialects: options.token === undefined ? ['native', 'range'] : ['native'],
       random: Math.random,
       onNews: (news) => this.#onNews(news),
       onPublishProblem: (name, problem) => this.#shared?.refused(name, problem),
@@ -114,6 +121,10 @@ class Node implements PeerNode {
       connections: this.#connections,
       onNative: (connection, arrival) => void this.#native.accept(connection, arrival),
       onRange: (arrival) => {
+        if (this.#options.token !== undefined) {
+          arrival.socket.destroy();
+          return;
+        }
         arrival.proven();
         this.#range.serve(arrival.socket, arrival.head);
       },

@@ -11,7 +11,9 @@ import { ShoalError, systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { createLog, type Logger } from '../log.ts';
 import { formatAddress } from './addresses.ts';
+import { OPEN_ACCESS, privateAccess, type Access } from './access.ts';
 import { docsRoutes } from './frontends/docs.ts';
+import { guardRest, guardRpc } from './frontends/guard.ts';
 import { installMetrics } from './frontends/metrics.ts';
 import { installErrorHandlers, refuseBrokenRequest, sendError } from './frontends/rest-errors.ts';
 import { callerOf, restRoutes } from './frontends/rest.ts';
@@ -29,6 +31,8 @@ export interface TrackerOptions {
   /** Folder of the sqlite store; made when it is missing. */
   readonly dataDir?: string | undefined;
   readonly log?: Logger | undefined;
+  /** Makes the tracker private: calls have to carry it, or the part of it that reads (contract/token.ts). */
+  readonly token?: string | undefined;
   /** Shorter leases, for tests. */
   readonly leaseMs?: number | undefined;
 }
@@ -56,7 +60,8 @@ export async function startTracker(options: TrackerOptions): Promise<Tracker> {
       sha256: (bytes) => hash('sha256', bytes, 'buffer'),
       ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
     });
-    app = await createTrackerApp({ registry, now, log, closing: closing.signal });
+    const access = options.token === undefined ? OPEN_ACCESS : privateAccess(options.token, log);
+    app = await createTrackerApp({ registry, now, log, access, closing: closing.signal });
     await app.listen({ host, port });
   } catch (error) {
     await app?.close();
@@ -88,9 +93,10 @@ export async function createTrackerApp(parts: {
   readonly registry: Registry;
   readonly now: () => number;
   readonly log: Logger;
+  readonly access?: Access | undefined;
   readonly closing: AbortSignal;
 }): Promise<FastifyInstance> {
-  const { registry, now, log, closing } = parts;
+  const { registry, now, log, access = OPEN_ACCESS, closing } = parts;
   const logger: FastifyBaseLogger = log; // without its own levels' types, which would colour every type of the instance
   const app = Fastify({
     loggerInstance: logger,
@@ -107,12 +113,14 @@ export async function createTrackerApp(parts: {
     frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
   });
   installErrorHandlers(app);
+  guardRest(app, access);
   const metrics = installMetrics(app, registry, now);
   const rest = { registry, metrics, closing };
   await app.register(restRoutes, rest);
   await app.register(docsRoutes, { describe: (docs) => docs.register(restRoutes, rest) });
   await app.register(fastifyConnectPlugin, {
     routes: rpcRoutes({ registry, log }),
+    interceptors: [guardRpc(access)],
     readMaxBytes: limits.CALL_BODY_BYTES_MAX,
     shutdownSignal: closing,
     contextValues: (request) => createContextValues().set(callerKey, callerOf(request)),

@@ -375,7 +375,7 @@ const rest: FuzzTarget = {
     const lineEnd = others.indexOf(0x0a);
     const path = text(Uint8Array.from(lineEnd < 0 ? others : others.slice(0, lineEnd)));
     const url = `/${path.replace(/^\/+/u, '')}`;
-    if (url.startsWith('/events') || !URL.canParse(`http://tracker${url}`)) return;
+    if (url.startsWith('/events') || !URL.canParse(url, 'http://tracker')) return;
     const answer = await tracker.inject({
       method: HTTP_METHODS[method % 2] ?? 'GET',
       url,

@@ -9,7 +9,8 @@ import { FRAGMENT_BYTES_MAX, GRANTS_PER_LINK_MAX, IN_FLIGHT_BYTES_MAX } from '..
 import { formatAddress } from '../../src/net/address.ts';
 import { ConnectionSet } from '../../src/net/connection-set.ts';
 import type { FramedConnection } from '../../src/net/framed-connection.ts';
-import { acceptHandshake, createHello, openSwarmKey } from '../../src/net/handshake.ts';
+import { acceptHandshake, createHello } from '../../src/net/handshake.ts';
+import { openSwarmKey } from '../../src/net/swarm-key.ts';
 import { listen, type Arrival } from '../../src/net/listener.ts';
 
 export interface Liar {

@@ -44,12 +44,13 @@ async function runTracker(flags: TrackerFlags, token: string | undefined, runtim
   const { output, interrupt, services, env } = runtime;
   const { host, port, store } = flags;
   const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
-  const tracker = await services.startTracker({ host, port, store, dataDir });
+  const tracker = await services.startTracker({ host, port, store, dataDir, token });
   try {
     output.event({ event: 'listening', url: tracker.url });
     output.answer(`tracker at ${tracker.url}, its API at ${tracker.url}/docs`);
-    if (!isLoopback(host)) output.note('this swarm is open: whoever reaches this port can list, share and download');
-    if (token !== undefined) output.warn('this tracker does not ask for tokens: the one given here has no effect');
+    if (token !== undefined) output.note('this swarm is private: peers need the token, or the part of it that reads');
+    else if (!isLoopback(host))
+      output.note('this swarm is open: whoever reaches this port can list, share and download; --token closes it');
     output.note('Ctrl+C to stop');
     await interrupted(interrupt.signal);
   } finally {

@@ -16,8 +16,9 @@ import { formatAddress, parseAddress, type Address } from '../../net/address.ts'
 import type { ConnectionSet } from '../../net/connection-set.ts';
 import { dial } from '../../net/dial.ts';
 import type { FramedConnection, PeerMessage } from '../../net/framed-connection.ts';
-import { acceptHandshake, createHello, dialHandshake, openSwarmKey } from '../../net/handshake.ts';
+import { acceptHandshake, createHello, dialHandshake } from '../../net/handshake.ts';
 import type { Arrival } from '../../net/listener.ts';
+import type { SwarmKeys } from '../../net/swarm-key.ts';
 import type { CloseReason, SwarmMessage } from '../../swarm/facts.ts';
 import type { IncomingFragment } from '../../swarm/requests.ts';
 import { sha256 } from '../../storage/digest-chunk.ts';
@@ -30,6 +31,8 @@ import type { LinkEvents, PeerLink } from '../peer-link.ts';
 export interface NativeHost {
   readonly peerId: Uint8Array;
   readonly connections: ConnectionSet;
+  /** What we prove, and what the other side has to. */
+  readonly swarmKeys: SwarmKeys;
   /** Port on which we accept, for others to dial back. */
   listenPort(): number;
   /** The session of a content we have or fetch; made if need be. Undefined: we have nothing of it. */
@@ -82,7 +85,7 @@ export class NativeFrontend {
         const contentId = contentIdFromBytes(hello.contentId);
         session = this.#host.sessionOf(contentId);
         if (session === undefined) return { refuse: createGoodbye('unknown-content', 'this node does not have it') };
-        return { hello: this.#hello(contentId, session.swarm.isComplete), swarmKey: openSwarmKey(contentId) };
+        return { hello: this.#hello(contentId, session.swarm.isComplete), swarmKey: this.#host.swarmKeys(contentId) };
       },
     }).catch((error: unknown) => ({ type: 'failed' as const, error }));
     if (outcome.type !== 'linked' || session === undefined) return;
@@ -135,7 +138,7 @@ export class NativeFrontend {
     const connection = await dial({ ...address, connections: this.#host.connections, signal });
     const outcome = await dialHandshake(connection, {
       hello: this.#hello(contentId, complete),
-      swarmKey: openSwarmKey(contentId),
+      swarmKey: this.#host.swarmKeys(contentId),
       timeoutMs: HANDSHAKE_TIMEOUT_MS,
       signal,
     });
