@@ -8,7 +8,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['src/**/*.test.ts', 'sim/**/*.test.ts', 'test/house/**/*.test.ts', 'test/contract/**/*.test.ts', 'bench/**/*.test.ts', 'test/fuzz/found.test.ts'], isolate: false },
+        test: { name: 'unit', include: ['src/**/*.test.ts', 'sim/**/*.test.ts', 'test/house/**/*.test.ts', 'test/contract/**/*.test.ts', 'bench/**/*.test.ts', 'test/fuzz/found.test.ts'], isolate: false, testTimeout: 30_000 },
       },
       {
         extends: true,
