@@ -5,7 +5,7 @@
 import { Bitfield } from '../src/content/bitfield.ts';
 import { chunkBytes, createChunkLayout, type ChunkLayout } from '../src/content/chunk-layout.ts';
 import { FRAGMENT_BYTES_MAX } from '../src/limits.ts';
-import type { Candidate, LinkId, SwarmAction, SwarmFact, SwarmMessage } from '../src/swarm/facts.ts';
+import type { Candidate, CloseReason, LinkId, SwarmAction, SwarmFact, SwarmMessage } from '../src/swarm/facts.ts';
 import { createRandom, type Random } from '../src/swarm/random.ts';
 import { Swarm } from '../src/swarm/swarm.ts';
 import { EventQueue } from './event-queue.ts';
@@ -25,6 +25,8 @@ export interface PeerPlan {
   readonly stalls?: boolean;
   readonly order?: 'rarest' | 'in-order';
   readonly single?: boolean;
+  /** Peers it knows when it joins, by index, besides those the pretended tracker names. */
+  readonly knows?: readonly number[];
   readonly limitUp?: number;
   readonly limitDown?: number;
 }
@@ -35,6 +37,8 @@ export interface WorldOptions {
   readonly rttMs: number;
   readonly seed: number;
   readonly peers: readonly PeerPlan[];
+  /** From then on the pretended tracker names nobody; default: it always does. */
+  readonly trackerEndsAtMs?: number;
 }
 
 interface LinkEnd {
@@ -130,6 +134,17 @@ export class World {
     return this.#queue.executed;
   }
 
+  /** Connections made so far. */
+  get linksMade(): number {
+    return (this.#nextLink - 1) / 2;
+  }
+
+  /** Tells each of two peers of the other in the same moment, so that they dial each other. */
+  introduce(one: SimPeer, other: SimPeer): void {
+    this.#tell(one, { type: 'candidates', candidates: [candidateOf(other)], listed: true });
+    this.#tell(other, { type: 'candidates', candidates: [candidateOf(one)], listed: true });
+  }
+
   /** Runs until every living peer is complete or `untilMs`; says whether all are. */
   run(untilMs: number): boolean {
     while (!this.#allDone() && this.#queue.next(untilMs));
@@ -153,6 +168,8 @@ export class World {
     this.peers.push(peer);
     if (plan.diesAtMs !== undefined) this.#queue.at(plan.diesAtMs, () => this.#die(peer));
     this.#tellCandidates(peer);
+    const known = (plan.knows ?? []).flatMap((other) => this.peers.find(({ index: one }) => one === other) ?? []);
+    if (known.length > 0) this.#tell(peer, { type: 'candidates', candidates: known.map(candidateOf), listed: true });
   }
 
   /** A crash: its connections are found dead by the others after two round trips, as a reset would show. */
@@ -165,17 +182,13 @@ export class World {
   }
 
   #tellCandidates(peer: SimPeer): void {
+    if (this.nowMs >= (this.#options.trackerEndsAtMs ?? Number.POSITIVE_INFINITY)) return;
     const others = this.peers.filter((other) => other !== peer && other.alive);
     const chosen: Candidate[] = [];
     while (others.length > 0 && chosen.length < LOCATE_MAX) {
       const [other] = others.splice(this.#random.below(others.length), 1);
       if (other === undefined) break;
-      chosen.push({
-        key: other.key,
-        addresses: [`sim:${other.index}`],
-        dialect: 'native',
-        complete: other.swarm.isComplete,
-      });
+      chosen.push(candidateOf(other));
     }
     this.#tell(peer, { type: 'candidates', candidates: chosen, listed: true });
   }
@@ -206,7 +219,13 @@ export class World {
         peer.links.delete(end.link);
         end.open = false;
         this.#stopSends(peer, end);
-        this.#arrive(end, () => this.#unlink(end.other));
+        this.#arrive(end, () => this.#unlink(end.other, action.reason));
+        return;
+      }
+      case 'probe': {
+        const target = this.peers.find((other) => simAddress(other.index) === action.address);
+        const ok = target?.alive === true && target.key === action.key;
+        later({ type: 'probed', link: action.link, ok }, 4 * this.#latencyMs);
         return;
       }
       case 'send': {
@@ -268,7 +287,7 @@ export class World {
   }
 
   #dial(peer: SimPeer, candidate: Candidate): void {
-    const target = this.peers.find((other) => other.key === candidate.key);
+    const target = this.peers.find((other) => candidate.addresses.includes(simAddress(other.index)));
     this.#queue.at(this.nowMs + 4 * this.#latencyMs, () => {
       if (target === undefined || !target.alive || !peer.alive) {
         this.#tell(peer, { type: 'dial-failed', key: candidate.key });
@@ -283,16 +302,18 @@ export class World {
         type: 'linked',
         link: theirs.link,
         key: peer.key,
-        address: `sim:${peer.index}`,
+        address: simAddress(peer.index),
         outbound: false,
+        listensAt: simAddress(peer.index),
       });
       this.#tell(peer, {
         type: 'linked',
         link: mine.link,
         key: target.key,
-        address: `sim:${target.index}`,
+        address: simAddress(target.index),
         outbound: true,
         dialledKey: candidate.key,
+        listensAt: simAddress(target.index),
       });
       for (const end of [mine, theirs])
         this.#tell(end.peer, { type: 'rtt', link: end.link, rttMs: 2 * this.#latencyMs });
@@ -312,12 +333,12 @@ export class World {
     this.#queue.at(end.arrivesAtMs, effect);
   }
 
-  #unlink(end: LinkEnd): void {
+  #unlink(end: LinkEnd, reason?: CloseReason): void {
     if (!end.open) return;
     end.open = false;
     end.peer.links.delete(end.link);
     this.#stopSends(end.peer, end);
-    this.#tell(end.peer, { type: 'unlinked', link: end.link, misbehaved: false });
+    this.#tell(end.peer, { type: 'unlinked', link: end.link, misbehaved: false, reason });
   }
 
   #stopSends(peer: SimPeer, end: LinkEnd): void {
@@ -373,6 +394,15 @@ export class World {
       receiver.downlinkFreeAtMs,
     );
   }
+}
+
+/** Of one private network, so that peers may tell each other of each other. */
+function simAddress(index: number): string {
+  return `10.${index >> 16}.${(index >> 8) & 0xff}.${index & 0xff}:9000`;
+}
+
+function candidateOf({ key, index, swarm }: SimPeer): Candidate {
+  return { key, addresses: [simAddress(index)], dialect: 'native', complete: swarm.isComplete };
 }
 
 /** The least time in which the last leecher can have everything, all joining at 0 (Kumar and Ross, 2006), in milliseconds. */

@@ -90,8 +90,37 @@ export const FRAGMENT_QUEUE_BYTES_MAX = 2 * MiB;
 export const CLOSE_TIMEOUT_MS = 2_000;
 /** How often a connection's deadlines are looked at: one timer for all; no deadline is later than this. */
 export const CONNECTION_TICK_MS = 500;
+/** Of two connections that one peer has dialled, the listener closes the older when the dialler has not closed one after this. */
+export const DUPLICATE_GRACE_MS = 2_000;
+/** With TARGET connections of a content, one that carried no chunk either way for USELESS_MS gives way to another, one every TURNOVER_MS. */
+export const LINK_USELESS_MS = 60_000;
+export const LINK_TURNOVER_MS = 30_000;
+/** Who was sent away because there is no room, or because neither side has anything for the other, is dialled again after this. */
+export const REDIAL_FULL_MS = 30_000;
+export const REDIAL_USELESS_MS = 60_000;
 /** A connection that carries fragments measures its round-trip time this often. */
 export const RTT_SAMPLE_MS = 5_000;
+
+// ---- peer exchange ---------------------------------------------------------------------------------------------------------
+
+/** A link is told of other peers this long after its map or after the first news, and then this often at most. */
+export const PEX_FIRST_MS = 1_000;
+export const PEX_INTERVAL_MS = 30_000;
+/** Messages of one link that come sooner after the last than this are not used. Less than the interval, because messages may be held up. */
+export const PEX_RECEIVE_INTERVAL_MIN_MS = 15_000;
+/** Where an accepted peer says that it listens is tried this long after it came, so many at a time; only then others are told of it. */
+export const PEX_PROBE_AFTER_MS = 300;
+export const PEX_PROBES_MAX = 4;
+/** Candidates that only other peers told of: in all, by one source, and at one host. More: not kept. */
+export const TOLD_CANDIDATES_MAX = 200;
+export const TOLD_CANDIDATES_PER_SOURCE_MAX = 40;
+export const TOLD_CANDIDATES_PER_HOST_MAX = 8;
+/** Such a candidate is given up after so many failed dials; a source is no longer believed after so many of its candidates failed. */
+export const TOLD_DIAL_FAILURES_MAX = 2;
+export const TOLD_SOURCE_FAILURES_MAX = 10;
+/** Dials to such candidates of one content, whoever told of them: a burst, then a steady rate. Bounds what liars can make us do. */
+export const TOLD_DIALS_BURST = 32;
+export const TOLD_DIALS_PER_SECOND = 1;
 
 // ---- the range frontend ----------------------------------------------------------------------------------------------------
 

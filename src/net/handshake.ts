@@ -60,6 +60,22 @@ export function createHello(
  * `peer-gone` or `cancelled`; then the connection is closed.
  */
 export function dialHandshake(connection: FramedConnection, options: DiallerOptions): Promise<HandshakeOutcome> {
+  return handshakeAsDialler(connection, options, true);
+}
+
+/**
+ * Finds out who listens at the other end: as the dialler's side, but we prove nothing, so that the listener takes no part of it.
+ * The outcome `linked` means that it is who it says and holds the key of the swarm; the connection is to be closed in any case.
+ */
+export function probeHandshake(connection: FramedConnection, options: DiallerOptions): Promise<HandshakeOutcome> {
+  return handshakeAsDialler(connection, options, false);
+}
+
+function handshakeAsDialler(
+  connection: FramedConnection,
+  options: DiallerOptions,
+  join: boolean,
+): Promise<HandshakeOutcome> {
   const { hello, swarmKey } = options;
   let remote: HelloMessage | undefined;
   return runHandshake(connection, options, {
@@ -76,7 +92,7 @@ export function dialHandshake(connection: FramedConnection, options: DiallerOpti
       }
       if (remote === undefined) throw outOfOrder(message);
       checkProof(connection, message, 'listener', swarmKey, hello, remote);
-      connection.send(proof('dialler', swarmKey, hello, remote));
+      if (join) connection.send(proof('dialler', swarmKey, hello, remote));
       return { type: 'linked', own: hello, remote };
     },
   });

@@ -24,6 +24,8 @@ class FakeTracker implements AnnounceClient {
   /** Calls wait for this. */
   gate: Promise<void> = Promise.resolve();
 
+  peerExchange = true;
+
   forgetAll(): void {
     this.registered = false;
     this.holdings.clear();
@@ -41,6 +43,7 @@ class FakeTracker implements AnnounceClient {
       renewMs: this.renewMs,
       observedHost: '127.0.0.1',
       unknownContentIds: this.#put(holdings),
+      peerExchange: this.peerExchange,
     };
   }
 
@@ -109,6 +112,7 @@ function createBench(tracker = new FakeTracker()) {
   const states: string[] = [];
   const news: SwarmNews[] = [];
   const problems: string[] = [];
+  const exchange: boolean[] = [];
   const announcer = new Announcer({
     client: tracker,
     peerId: PEER,
@@ -116,11 +120,12 @@ function createBench(tracker = new FakeTracker()) {
     dialects: ['native', 'range'],
     random: () => 0.5,
     onNews: (one) => void news.push(one),
+    onPeerExchange: (allowed) => void exchange.push(allowed),
     onState: (state) => void states.push(state),
     onPublishProblem: (name, problem) => void problems.push(`${name}: ${problem}`),
   });
   onTestFinished(() => announcer.close());
-  return { tracker, announcer, states, news, problems };
+  return { tracker, announcer, states, news, problems, exchange };
 }
 
 function sharedContent(size: number, ...names: string[]): AnnouncedContent & { readonly contentId: ContentId } {
@@ -313,4 +318,18 @@ test('close leaves the tracker at once, and fails who still waits', async () => 
   const waiting = second.settled();
   second.close().catch(() => undefined);
   await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
+});
+
+test("whether peers may tell each other of peers is the tracker's word, asked with every registration", async () => {
+  const { tracker, announcer, exchange } = createBench();
+  tracker.peerExchange = false;
+  announcer.put(sharedContent(100, 'a.bin'));
+  announcer.start();
+  await announcer.settled();
+  expect(exchange).toEqual([false]);
+  tracker.forgetAll();
+  tracker.peerExchange = true;
+  announcer.put(sharedContent(200, 'b.bin'));
+  await announcer.settled();
+  expect(exchange.at(-1)).toBe(true);
 });

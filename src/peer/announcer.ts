@@ -41,6 +41,8 @@ export interface AnnouncerOptions {
   readonly dialects: readonly Dialect[];
   readonly random: () => number;
   readonly onNews: (news: SwarmNews) => void;
+  /** The tracker says whether peers may tell each other of peers. */
+  readonly onPeerExchange?: (allowed: boolean) => void;
   readonly onState?: (state: 'connected' | 'away', cause: ShoalError | undefined) => void;
   readonly onPublishProblem?: (name: string, problem: string) => void;
 }
@@ -181,7 +183,7 @@ export class Announcer {
       if (!publishingSaysIt(tracked)) holdings.push(holdingOf(tracked));
     }
     this.#dropped.clear();
-    const { renewMs, unknownContentIds } = await client.register(
+    const { renewMs, unknownContentIds, peerExchange } = await client.register(
       {
         peerId,
         addresses: this.#options.addresses(),
@@ -192,6 +194,7 @@ export class Announcer {
       this.#abort.signal,
     );
     this.#renewMs = renewMs;
+    this.#options.onPeerExchange?.(peerExchange);
     this.#registered = true;
     this.#publishAgain(unknownContentIds);
   }

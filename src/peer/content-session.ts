@@ -24,6 +24,8 @@ export interface ChunkStore {
 export interface SessionEvents {
   /** Connect to this candidate and call `linked` or `dialFailed`. */
   dial(candidate: Candidate): void;
+  /** Find out whether this peer answers at this address, and call `probed`. */
+  probe?(link: LinkId, address: string, key: string): void;
   needPeers(): void;
   gained?(chunkIndex: number, source: SourceCount): void;
   complete?(): void;
@@ -48,6 +50,8 @@ export interface SessionOptions {
   readonly single: boolean;
   /** False: nothing is served (contents that cannot be verified chunk by chunk). */
   readonly upload: boolean;
+  /** Whether peers may be told of each other. Default true. */
+  readonly peerExchange?: boolean;
   readonly upBytesPerSecond: number;
   readonly downBytesPerSecond: number;
   readonly events: SessionEvents;
@@ -105,6 +109,7 @@ export class ContentSession {
         order: options.order,
         single: options.single,
         upload: options.upload,
+        peerExchange: options.peerExchange ?? true,
         upBytesPerSecond: options.upBytesPerSecond,
         downBytesPerSecond: options.downBytesPerSecond,
       },
@@ -173,6 +178,14 @@ export class ContentSession {
     this.#post({ type: 'dial-failed', key });
   }
 
+  probed(link: LinkId, ok: boolean): void {
+    this.#post({ type: 'probed', link, ok });
+  }
+
+  setPeerExchange(enabled: boolean): void {
+    this.#post({ type: 'peer-exchange', enabled });
+  }
+
   setSeedRank(rank: number, count: number): void {
     this.#post({ type: 'seed-rank', rank, count });
   }
@@ -201,6 +214,7 @@ export class ContentSession {
       address: link.address,
       outbound: how.outbound,
       dialledKey: how.dialledKey,
+      listensAt: link.listensAt,
     });
     return {
       message: (message) => this.#post({ type: 'message', link: id, message }),
@@ -211,10 +225,10 @@ export class ContentSession {
         open.source.rttMs = rttMs;
         this.#post({ type: 'rtt', link: id, rttMs });
       },
-      closed: (misbehaved) => {
+      closed: (misbehaved, reason) => {
         if (!this.#links.delete(id)) return;
         this.#dropLink(open);
-        this.#post({ type: 'unlinked', link: id, misbehaved });
+        this.#post({ type: 'unlinked', link: id, misbehaved, reason });
       },
     };
   }
@@ -305,6 +319,10 @@ export class ContentSession {
         return;
       case 'dial':
         events.dial(action.candidate);
+        return;
+      case 'probe':
+        if (events.probe === undefined) this.#post({ type: 'probed', link: action.link, ok: false });
+        else events.probe(action.link, action.address, action.key);
         return;
       case 'need-peers':
         events.needPeers();

@@ -33,7 +33,7 @@ export interface GetHost extends FindHost {
     wanted: WantedContent,
     partial: PartialFile,
     options: GetOptions,
-    events: Omit<SessionEvents, 'dial'>,
+    events: Omit<SessionEvents, 'dial' | 'probe'>,
   ): ContentSession;
   /** The file is whole and in place: its session reads from there from now on. */
   finished(wanted: WantedContent, session: ContentSession, path: string): Promise<void>;

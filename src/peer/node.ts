@@ -81,6 +81,7 @@ class Node implements PeerNode {
       downBytesPerSecond,
       dialNative: (session, contentId, candidate, signal) =>
         this.#native.dial(session, contentId, candidate.addresses, candidate.key, signal),
+      probe: (contentId, address, key, signal) => this.#native.probe(contentId, address, key, signal),
     });
     this.#native = new NativeFrontend({
       peerId,
@@ -106,6 +107,7 @@ class Node implements PeerNode {
       dialects: options.token === undefined ? ['native', 'range'] : ['native'],
       random: Math.random,
       onNews: (news) => this.#onNews(news),
+      onPeerExchange: (allowed) => this.#sessions.setPeerExchange(allowed),
       onPublishProblem: (name, problem) => this.#shared?.refused(name, problem),
     });
     this.#control = new ControlPoints({ host: this, peerId: this.peerId, home: options.controlHome });
@@ -266,7 +268,7 @@ class Node implements PeerNode {
     wanted: WantedContent,
     partial: PartialFile,
     options: GetOptions,
-    events: Omit<SessionEvents, 'dial'>,
+    events: Omit<SessionEvents, 'dial' | 'probe'>,
   ): ContentSession {
     const { manifest, layout, name } = wanted;
     const held = manifest === undefined ? undefined : this.#shared?.find(manifest.contentId);

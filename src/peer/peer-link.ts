@@ -10,6 +10,8 @@ export interface PeerLink {
   readonly key: string;
   /** `host:port` for people: where the other side listens, if that is known. */
   readonly address: string;
+  /** `host:port` where the other side says that it accepts connections, with an IP address; undefined: others could not dial it. */
+  readonly listensAt?: string | undefined;
   /** Bytes handed over and not yet taken by the kernel. */
   readonly unsentBytes: number;
   send(message: SwarmMessage): void;
@@ -28,6 +30,6 @@ export interface LinkEvents {
   /** The link has room again. */
   writable(): void;
   rtt(rttMs: number): void;
-  /** The connection has ended without `close`. `misbehaved`: the other side broke the protocol. */
-  closed(misbehaved: boolean): void;
+  /** The connection has ended without `close`. `misbehaved`: the other side broke the protocol; `reason`: what it gave as one. */
+  closed(misbehaved: boolean, reason?: CloseReason): void;
 }

@@ -11,7 +11,7 @@ import { ShoalError } from '../errors.ts';
 import { SESSION_IDLE_MS } from '../limits.ts';
 import { parseAddress } from '../net/address.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
-import type { Candidate } from '../swarm/facts.ts';
+import type { Candidate, LinkId } from '../swarm/facts.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { ContentSession, type ChunkStore, type SessionEvents } from './content-session.ts';
 import { RangeSource } from './range-source.ts';
@@ -38,7 +38,7 @@ export interface SessionPlan {
   readonly verify: (chunkIndex: number, bytes: SharedBytes) => Promise<boolean>;
   readonly order: 'rarest' | 'in-order';
   readonly single: boolean;
-  readonly events: Omit<SessionEvents, 'dial'>;
+  readonly events: Omit<SessionEvents, 'dial' | 'probe'>;
 }
 
 export interface SessionsOptions {
@@ -56,6 +56,8 @@ export interface SessionsOptions {
     candidate: Candidate,
     signal: AbortSignal,
   ) => Promise<void>;
+  /** Whether this very peer answers at this address. */
+  readonly probe: (contentId: ContentId, address: string, key: string, signal: AbortSignal) => Promise<boolean>;
 }
 
 export class Sessions {
@@ -64,6 +66,7 @@ export class Sessions {
   readonly #idleSinceMs = new Map<string, number>();
   readonly #abort = new AbortController();
   readonly #sweeper: NodeJS.Timeout;
+  #peerExchange = true;
   /** Bytes of sessions that are closed. */
   readonly past = { up: 0, down: 0 };
 
@@ -102,7 +105,12 @@ export class Sessions {
       single,
       upload: manifest !== undefined,
       seed: randomInt(0x1_0000_0000),
-      events: { ...events, dial: (candidate) => void this.#dial(session, plan, candidate) },
+      peerExchange: this.#peerExchange,
+      events: {
+        ...events,
+        dial: (candidate) => void this.#dial(session, plan, candidate),
+        probe: (link, address, peerKey) => void this.#probe(session, plan, link, address, peerKey),
+      },
     });
     this.#open.set(key, { name: plan.name, manifest, session, kind: plan.kind });
     return session;
@@ -124,6 +132,25 @@ export class Sessions {
     this.#abort.abort();
     clearInterval(this.#sweeper);
     await Promise.all([...this.#open.values()].map((open) => this.close(open, ['served', 'fetching', 'kept'])));
+  }
+
+  /** By the tracker's word; holds for sessions to come too. */
+  setPeerExchange(enabled: boolean): void {
+    if (enabled === this.#peerExchange) return;
+    this.#peerExchange = enabled;
+    for (const { session } of this.#open.values()) session.setPeerExchange(enabled);
+  }
+
+  async #probe(
+    session: ContentSession,
+    { manifest }: SessionPlan,
+    link: LinkId,
+    address: string,
+    key: string,
+  ): Promise<void> {
+    const ok =
+      manifest !== undefined && (await this.#options.probe(manifest.contentId, address, key, this.#abort.signal));
+    session.probed(link, ok);
   }
 
   async #dial(session: ContentSession, plan: SessionPlan, candidate: Candidate): Promise<void> {

@@ -47,6 +47,8 @@ export interface Registered {
   readonly observedHost: string;
   /** Contents the tracker has no manifest of: publish them, then report what this peer has of them again. */
   readonly unknownContentIds: readonly ContentId[];
+  /** Whether peers may tell each other of peers. */
+  readonly peerExchange: boolean;
 }
 
 export interface Renewed {
@@ -156,7 +158,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       const unknown = answer.unknownContentIds.map(wire.idFromWire);
       for (const batch of more) unknown.push(...(await client.registerChunks(peerId, batch, signal)).unknownContentIds);
       const { leaseMs, renewMs, observedHost } = answer;
-      return { leaseMs, renewMs, observedHost, unknownContentIds: unknown };
+      return { leaseMs, renewMs, observedHost, unknownContentIds: unknown, peerExchange: !answer.peerExchangeOff };
     },
 
     async renew(peerId, changes, signal) {

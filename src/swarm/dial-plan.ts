@@ -1,5 +1,22 @@
-/** Whom to dial next: candidates, their failures and back-off. Says nothing about connections that exist; the swarm counts those. */
-import { CANDIDATES_MAX, DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS, DIAL_FAILURES_MAX } from '../limits.ts';
+/**
+ * Whom to dial next: candidates, their failures and back-off. Those the tracker or the user lists come first; those only other
+ * peers tell of come after, in bounded numbers, because a peer may lie. Says nothing about connections that exist; the swarm
+ * counts those.
+ */
+import {
+  CANDIDATES_MAX,
+  DIAL_BACKOFF_MAX_MS,
+  DIAL_BACKOFF_MIN_MS,
+  DIAL_FAILURES_MAX,
+  TOLD_CANDIDATES_MAX,
+  TOLD_CANDIDATES_PER_HOST_MAX,
+  TOLD_CANDIDATES_PER_SOURCE_MAX,
+  TOLD_DIALS_BURST,
+  TOLD_DIALS_PER_SECOND,
+  TOLD_DIAL_FAILURES_MAX,
+  TOLD_SOURCE_FAILURES_MAX,
+} from '../limits.ts';
+import { addressScope, hostOf } from './address-scope.ts';
 import type { Candidate } from './facts.ts';
 import type { Random } from './random.ts';
 
@@ -8,11 +25,27 @@ interface Entry {
   failures: number;
   readyAtMs: number;
   state: 'idle' | 'dialling' | 'linked';
+  /** Who told us of it; undefined for those that are listed. */
+  source: string | undefined;
+  /** Peer id in hex of who answered there, or of who is said to. */
+  peerKey: string;
+}
+
+/** A peer that another peer says it is linked to. */
+export interface ToldPeer {
+  /** `host:port`; the host an IP address. */
+  readonly address: string;
+  /** Its peer id in hex, as the other peer has it. */
+  readonly key: string;
 }
 
 export class DialPlan {
   readonly #entries = new Map<string, Entry>();
   readonly #random: Random;
+  /** Dials to told candidates that failed, by source; a success takes one back. */
+  readonly #sourceFailures = new Map<string, number>();
+  #toldDials = TOLD_DIALS_BURST;
+  #toldDialsAtMs = 0;
 
   constructor(random: Random) {
     this.#random = random;
@@ -24,14 +57,56 @@ export class DialPlan {
       const entry = this.#entries.get(candidate.key);
       if (entry !== undefined) {
         entry.candidate = candidate;
+        if (listed) entry.source = undefined;
         if (listed && entry.failures >= DIAL_FAILURES_MAX) {
           entry.failures = 0;
           entry.readyAtMs = nowMs;
         }
-      } else if (this.#entries.size < CANDIDATES_MAX && candidate.addresses.length > 0) {
-        this.#entries.set(candidate.key, { candidate, failures: 0, readyAtMs: nowMs, state: 'idle' });
+      } else if (candidate.addresses.length > 0 && this.#hasRoom()) {
+        this.#add(candidate, undefined, candidate.key, nowMs);
       }
     }
+  }
+
+  /**
+   * Peers that a neighbour says it is linked to. They are kept by address, so that a lie about who is there never stands in the
+   * way of the truth. How many are taken is bounded by source, by host and in all; a source whose word turned out wrong is no
+   * longer believed.
+   */
+  told(peers: readonly ToldPeer[], source: string, nowMs: number): void {
+    if ((this.#sourceFailures.get(source) ?? 0) >= TOLD_SOURCE_FAILURES_MAX) return;
+    const known = new Set<string>();
+    const perHost = new Map<string, number>();
+    let all = 0;
+    let fromSource = 0;
+    for (const entry of this.#entries.values()) {
+      for (const address of entry.candidate.addresses) known.add(address);
+      if (entry.source === undefined) continue;
+      all++;
+      if (entry.source === source) fromSource++;
+      const host = hostOf(entry.candidate.key);
+      perHost.set(host, (perHost.get(host) ?? 0) + 1);
+    }
+    for (const { address, key } of peers) {
+      const host = hostOf(address);
+      const atHost = perHost.get(host) ?? 0;
+      if (all >= TOLD_CANDIDATES_MAX || fromSource >= TOLD_CANDIDATES_PER_SOURCE_MAX) return;
+      if (known.has(address) || this.#entries.size >= CANDIDATES_MAX) continue;
+      // one machine may run a whole swarm
+      if (atHost >= TOLD_CANDIDATES_PER_HOST_MAX && addressScope(address) !== 'loopback') continue;
+      this.#add({ key: address, addresses: [address], dialect: 'native', complete: false }, source, key, nowMs);
+      known.add(address);
+      perHost.set(host, atHost + 1);
+      all++;
+      fromSource++;
+    }
+  }
+
+  /** The neighbour that told of these peers has lost them: who was not dialled yet need not be. */
+  untold(keys: readonly string[], source: string): void {
+    const gone = new Set(keys);
+    for (const [key, entry] of this.#entries)
+      if (entry.source === source && entry.state === 'idle' && gone.has(entry.peerKey)) this.#entries.delete(key);
   }
 
   get diallingCount(): number {
@@ -47,29 +122,46 @@ export class DialPlan {
     return count;
   }
 
-  /** The next candidate whose time has come and that `allowed` lets pass, marked as being dialled; undefined when there is none. */
-  next(nowMs: number, allowed: (candidate: Candidate) => boolean): Candidate | undefined {
-    const ready: Entry[] = [];
+  /**
+   * The next candidate whose time has come and that `allowed` lets pass, marked as being dialled; undefined when there is none.
+   * `allowed` is also given the id of who is, or is said to be, there.
+   */
+  next(nowMs: number, allowed: (candidate: Candidate, peerKey: string) => boolean): Candidate | undefined {
+    const listed: Entry[] = [];
+    const told: Entry[] = [];
     for (const entry of this.#entries.values()) {
-      if (
-        entry.state === 'idle' &&
-        entry.failures < DIAL_FAILURES_MAX &&
-        entry.readyAtMs <= nowMs &&
-        allowed(entry.candidate)
-      )
-        ready.push(entry);
+      if (entry.state !== 'idle' || entry.failures >= DIAL_FAILURES_MAX || entry.readyAtMs > nowMs) continue;
+      if (allowed(entry.candidate, entry.peerKey)) (entry.source === undefined ? listed : told).push(entry);
     }
-    const chosen = ready[this.#random.below(ready.length)];
+    const chosen =
+      listed[this.#random.below(listed.length)] ??
+      (this.#mayDialTold(nowMs) ? told[this.#random.below(told.length)] : undefined);
     if (chosen === undefined) return undefined;
+    if (chosen.source !== undefined) this.#toldDials--;
     chosen.state = 'dialling';
     return chosen.candidate;
   }
 
-  linked(key: string): void {
+  /** Whether `next` would find somebody. */
+  hasNext(nowMs: number, allowed: (candidate: Candidate, peerKey: string) => boolean): boolean {
+    for (const entry of this.#entries.values()) {
+      if (entry.state !== 'idle' || entry.failures >= DIAL_FAILURES_MAX || entry.readyAtMs > nowMs) continue;
+      if (allowed(entry.candidate, entry.peerKey)) return true;
+    }
+    return false;
+  }
+
+  /** @param peerKey who answered: another dial to the same peer under another key is then known to be one. */
+  linked(key: string, peerKey: string = key): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     entry.state = 'linked';
     entry.failures = 0;
+    entry.peerKey = peerKey;
+    if (entry.source === undefined) return;
+    const failures = (this.#sourceFailures.get(entry.source) ?? 0) - 1;
+    if (failures > 0) this.#sourceFailures.set(entry.source, failures);
+    else this.#sourceFailures.delete(entry.source);
   }
 
   failed(key: string, nowMs: number): void {
@@ -79,6 +171,9 @@ export class DialPlan {
     const waitMs = Math.min(DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS * 2 ** entry.failures);
     entry.failures++;
     entry.readyAtMs = nowMs + waitMs * (0.5 + this.#random.next());
+    if (entry.source === undefined) return;
+    if (entry.failures === 1) this.#blame(entry.source);
+    if (entry.failures >= TOLD_DIAL_FAILURES_MAX) this.#entries.delete(key);
   }
 
   /** A connection has ended; it may be dialled again after `waitMs`. */
@@ -96,5 +191,43 @@ export class DialPlan {
       if (entry.state === 'idle' && entry.failures < DIAL_FAILURES_MAX) next = Math.min(next, entry.readyAtMs);
     }
     return next;
+  }
+
+  #add(candidate: Candidate, source: string | undefined, peerKey: string, nowMs: number): void {
+    this.#entries.set(candidate.key, { candidate, failures: 0, readyAtMs: nowMs, state: 'idle', source, peerKey });
+  }
+
+  /** Who is listed takes the place of somebody we were only told of. */
+  #hasRoom(): boolean {
+    if (this.#entries.size < CANDIDATES_MAX) return true;
+    for (const [key, entry] of this.#entries) {
+      if (entry.source === undefined || entry.state !== 'idle') continue;
+      this.#entries.delete(key);
+      return true;
+    }
+    return false;
+  }
+
+  #mayDialTold(nowMs: number): boolean {
+    const earned = ((nowMs - this.#toldDialsAtMs) * TOLD_DIALS_PER_SECOND) / 1000;
+    this.#toldDials = Math.min(TOLD_DIALS_BURST, this.#toldDials + Math.max(0, earned));
+    this.#toldDialsAtMs = nowMs;
+    return this.#toldDials >= 1;
+  }
+
+  #blame(source: string): void {
+    const failures = (this.#sourceFailures.get(source) ?? 0) + 1;
+    // the one that was blamed last stands last
+    this.#sourceFailures.delete(source);
+    this.#sourceFailures.set(source, failures);
+    if (this.#sourceFailures.size > CANDIDATES_MAX) {
+      for (const first of this.#sourceFailures.keys()) {
+        this.#sourceFailures.delete(first);
+        break;
+      }
+    }
+    if (failures < TOLD_SOURCE_FAILURES_MAX) return;
+    for (const [key, entry] of this.#entries)
+      if (entry.source === source && entry.state === 'idle') this.#entries.delete(key);
   }
 }

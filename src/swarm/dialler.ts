@@ -12,6 +12,7 @@ import {
 import type { BanList } from './ban-list.ts';
 import type { SwarmContext } from './context.ts';
 import type { DialPlan } from './dial-plan.ts';
+import type { Candidate } from './facts.ts';
 
 export class Dialler {
   readonly #context: SwarmContext;
@@ -40,16 +41,9 @@ export class Dialler {
   /** Dials until there are enough links or nobody to dial, and asks for more peers where there are too few. */
   run(nowMs: number): void {
     if (nowMs < this.#againAtMs || this.#context.have.isFull) return;
-    const linkedKeys = new Set<string>();
-    for (const neighbour of this.#context.neighbours.values()) linkedKeys.add(neighbour.key);
+    const allowed = this.#allowed(nowMs);
     while (this.#wantsLinks()) {
-      const candidate = this.#plan.next(nowMs, ({ key, addresses }) => {
-        return (
-          !linkedKeys.has(key) &&
-          !this.#bans.isBanned(key, nowMs) &&
-          !addresses.some((one) => this.#bans.isBanned(one, nowMs))
-        );
-      });
+      const candidate = this.#plan.next(nowMs, allowed);
       if (candidate === undefined) break;
       this.#context.emit({ type: 'dial', candidate });
     }
@@ -60,6 +54,23 @@ export class Dialler {
     const readyAtMs = this.#plan.nextReadyAtMs();
     const retryAtMs = readyAtMs > nowMs ? readyAtMs : nowMs + DIAL_RETRY_MS;
     this.#againAtMs = Math.min(Math.max(nowMs, this.#askedForPeersAtMs) + NEED_PEERS_INTERVAL_MS, retryAtMs);
+  }
+
+  /** Whether there is somebody to take the place of a link that is given up. */
+  hasOthers(nowMs: number): boolean {
+    return !this.#context.have.isFull && this.#plan.hasNext(nowMs, this.#allowed(nowMs));
+  }
+
+  /** Neither linked, under whatever name, nor banned. */
+  #allowed(nowMs: number): (candidate: Candidate, peerKey: string) => boolean {
+    const linked = new Set<string>();
+    for (const { key, address, candidateKey, listensAt } of this.#context.neighbours.values()) {
+      linked.add(key).add(address);
+      if (candidateKey !== undefined) linked.add(candidateKey);
+      if (listensAt !== undefined) linked.add(listensAt);
+    }
+    const isOut = (one: string): boolean => linked.has(one) || this.#bans.isBanned(one, nowMs);
+    return ({ key, addresses }, peerKey) => !isOut(key) && !isOut(peerKey) && !addresses.some(isOut);
   }
 
   #wantsLinks(): boolean {

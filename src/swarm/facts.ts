@@ -28,7 +28,13 @@ export type SwarmMessage =
   | { readonly type: 'decline'; readonly grantId: number; readonly reason: DeclineReason }
   | { readonly type: 'interest'; readonly interested: boolean; readonly wantedCount: number }
   | { readonly type: 'cancel'; readonly requestId: number }
-  | { readonly type: 'reject'; readonly requestId: number; readonly reason: RejectReason; readonly retryMs: number };
+  | { readonly type: 'reject'; readonly requestId: number; readonly reason: RejectReason; readonly retryMs: number }
+  /** Peers the sender is linked to, `host:port` with an IP address and peer id, and ids of those it no longer is. */
+  | {
+      readonly type: 'pex';
+      readonly added: readonly { readonly address: string; readonly key: string }[];
+      readonly dropped: readonly string[];
+    };
 
 /** A peer that might be dialled. */
 export interface Candidate {
@@ -57,8 +63,20 @@ export type SwarmFact =
       readonly outbound: boolean;
       /** The candidate this was dialled for; undefined for accepted connections. */
       readonly dialledKey?: string | undefined;
+      /** `host:port` where it accepts connections, by what it says; the host is an IP address. Undefined: it does not, or not so that others could dial it. */
+      readonly listensAt?: string | undefined;
     }
-  | { readonly type: 'unlinked'; readonly link: LinkId; readonly misbehaved: boolean }
+  /** `reason`: why the other side has closed it, where it said so. */
+  | {
+      readonly type: 'unlinked';
+      readonly link: LinkId;
+      readonly misbehaved: boolean;
+      readonly reason?: CloseReason | undefined;
+    }
+  /** What came of a `probe`: whether this very peer answered at that address. */
+  | { readonly type: 'probed'; readonly link: LinkId; readonly ok: boolean }
+  /** Whether peers may tell each other of peers, by the tracker's word. */
+  | { readonly type: 'peer-exchange'; readonly enabled: boolean }
   | { readonly type: 'message'; readonly link: LinkId; readonly message: SwarmMessage }
   /** Bytes of a requested chunk have arrived (only fragments that `admitFragment` let in). */
   | { readonly type: 'fragment'; readonly link: LinkId; readonly requestId: number; readonly byteCount: number }
@@ -94,6 +112,8 @@ export type SwarmFact =
 
 export type SwarmAction =
   | { readonly type: 'dial'; readonly candidate: Candidate }
+  /** Find out whether the peer of this link answers at this address, without joining it; answer with `probed`. */
+  | { readonly type: 'probe'; readonly link: LinkId; readonly address: string; readonly key: string }
   | { readonly type: 'close'; readonly link: LinkId; readonly reason: CloseReason; readonly text: string }
   | { readonly type: 'send'; readonly link: LinkId; readonly message: SwarmMessage }
   /** Read this chunk and send its fragments; answer with `sent` facts or `send-ended`. */
@@ -134,6 +154,8 @@ export interface SwarmOptions {
   readonly single: boolean;
   /** False: never grant anything (range-only partners, unverifiable contents). */
   readonly upload: boolean;
+  /** False: peers are not told of each other. Default true. */
+  readonly peerExchange?: boolean;
   /** Bytes a second; Infinity: none. */
   readonly downBytesPerSecond: number;
   readonly upBytesPerSecond: number;

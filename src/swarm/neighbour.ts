@@ -44,6 +44,8 @@ export class Neighbour {
   readonly address: string;
   readonly outbound: boolean;
   readonly candidateKey: string | undefined;
+  /** `host:port` where it says that it accepts connections. */
+  readonly listensAt: string | undefined;
   readonly linkedAtMs: number;
   /** Its first map has arrived; before that it has nothing for us. */
   mapped = false;
@@ -90,6 +92,7 @@ export class Neighbour {
     address: string;
     outbound: boolean;
     candidateKey: string | undefined;
+    listensAt: string | undefined;
     theirs: Bitfield;
     nowMs: number;
   }) {
@@ -98,6 +101,7 @@ export class Neighbour {
     this.address = init.address;
     this.outbound = init.outbound;
     this.candidateKey = init.candidateKey;
+    this.listensAt = init.listensAt;
     this.theirs = init.theirs;
     this.linkedAtMs = init.nowMs;
     this.lastUsefulAtMs = init.nowMs;

@@ -32,11 +32,11 @@ export function createRandom(seed: number): Random {
 }
 
 /** Shuffles in place (Fisher-Yates). */
-export function shuffle(items: { [index: number]: number; readonly length: number }, random: Random): void {
+export function shuffle<T>(items: { [index: number]: T; readonly length: number }, random: Random): void {
   for (let index = items.length - 1; index > 0; index--) {
     const other = random.below(index + 1);
-    const kept = items[index] as number;
-    items[index] = items[other] as number;
+    const kept = items[index] as T;
+    items[index] = items[other] as T;
     items[other] = kept;
   }
 }

@@ -14,18 +14,25 @@ import { createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts'
 import { ShoalError } from '../errors.ts';
 import {
   CONNECTIONS_PER_CONTENT_MAX,
+  CONNECTIONS_PER_CONTENT_TARGET,
+  DUPLICATE_GRACE_MS,
   HAVE_CHUNKS_MAX,
   HAVE_COALESCE_MS,
   MAP_TIMEOUT_MS,
+  REDIAL_FULL_MS,
   REDIAL_MS,
+  REDIAL_USELESS_MS,
 } from '../limits.ts';
 import { BanList } from './ban-list.ts';
 import type { SwarmContext } from './context.ts';
 import { DialPlan } from './dial-plan.ts';
 import { Dialler } from './dialler.ts';
 import { Download } from './download.ts';
+import { loserOf, overdueDuplicate } from './duplicate-links.ts';
 import type { CloseReason, LinkId, StallReason, SwarmAction, SwarmFact, SwarmMessage, SwarmOptions } from './facts.ts';
+import { LinkTurnover } from './link-turnover.ts';
 import { Neighbour } from './neighbour.ts';
+import { PeerExchange } from './peer-exchange.ts';
 import { createRandom } from './random.ts';
 import type { IncomingFragment } from './requests.ts';
 import { Upload } from './upload.ts';
@@ -61,6 +68,10 @@ export class Swarm {
   readonly #layout: ChunkLayout;
   readonly #download: Download;
   readonly #upload: Upload;
+  readonly #exchange: PeerExchange;
+  readonly #turnover: LinkTurnover;
+  /** When two accepted links of one peer are looked at again. */
+  #duplicatesAtMs = Number.POSITIVE_INFINITY;
   #actions: SwarmAction[] = [];
   #nowMs: number;
   #pendingHaves: number[] = [];
@@ -87,6 +98,9 @@ export class Swarm {
     this.#dialler = new Dialler(context, this.#dials, this.#bans);
     this.#download = new Download(context, nowMs);
     this.#upload = new Upload(context, nowMs);
+    this.#exchange = new PeerExchange(context, this.#dials);
+    this.#exchange.setEnabled(options.peerExchange ?? true, nowMs);
+    this.#turnover = new LinkTurnover(context, nowMs);
   }
 
   /** Our chunks; kept up to date, not to be changed from outside. */
@@ -113,7 +127,8 @@ export class Swarm {
   nextDeadline(): number {
     let next = Math.min(this.#download.nextDeadlineMs(this.#nowMs), this.#upload.nextDeadlineMs());
     if (this.#pendingHaves.length > 0) next = Math.min(next, this.#haveFlushedAtMs + HAVE_COALESCE_MS);
-    next = Math.min(next, this.#dialler.nextDeadlineMs(this.#nowMs));
+    next = Math.min(next, this.#dialler.nextDeadlineMs(this.#nowMs), this.#exchange.nextDeadlineMs);
+    next = Math.min(next, this.#turnover.nextDeadlineMs, this.#duplicatesAtMs);
     for (const neighbour of this.#neighbours.values())
       if (!neighbour.mapped) next = Math.min(next, neighbour.linkedAtMs + MAP_TIMEOUT_MS);
     return next;
@@ -185,9 +200,17 @@ export class Swarm {
         const neighbour = this.#neighbours.get(fact.link);
         if (neighbour === undefined) return;
         if (fact.misbehaved) this.#ban(neighbour, 'protocol', 'it broke the protocol');
-        this.#forget(neighbour, REDIAL_MS);
+        this.#forget(neighbour, redialMs(fact.reason));
         return;
       }
+      case 'probed': {
+        const neighbour = this.#neighbours.get(fact.link);
+        if (neighbour !== undefined) this.#exchange.probed(neighbour, fact.ok, nowMs);
+        return;
+      }
+      case 'peer-exchange':
+        this.#exchange.setEnabled(fact.enabled, nowMs);
+        return;
       case 'message': {
         const neighbour = this.#neighbours.get(fact.link);
         if (neighbour !== undefined) this.#message(neighbour, fact.message);
@@ -238,18 +261,20 @@ export class Swarm {
         this.#download.tick(nowMs);
         this.#upload.tick(nowMs);
         this.#closeUnmapped();
+        this.#closeSuperfluous();
         return;
     }
   }
 
   #linked(fact: Extract<SwarmFact, { type: 'linked' }>): void {
-    if (fact.dialledKey !== undefined) this.#dials.linked(fact.dialledKey);
+    if (fact.dialledKey !== undefined) this.#dials.linked(fact.dialledKey, fact.key);
     const neighbour = new Neighbour({
       link: fact.link,
       key: fact.key,
       address: fact.address,
       outbound: fact.outbound,
       candidateKey: fact.dialledKey,
+      listensAt: fact.listensAt,
       theirs: new Bitfield(this.#layout.chunkCount),
       nowMs: this.#nowMs,
     });
@@ -258,25 +283,22 @@ export class Swarm {
       this.#close(neighbour, 'full', 'banned for a while');
       return;
     }
+    for (const other of this.#neighbours.values()) {
+      if (other === neighbour || other.key !== neighbour.key) continue;
+      const loser = loserOf(other, neighbour, this.#options.ownKey);
+      if (loser === undefined) {
+        this.#duplicatesAtMs = Math.min(this.#duplicatesAtMs, this.#nowMs + DUPLICATE_GRACE_MS);
+        continue;
+      }
+      this.#close(loser, 'duplicate', 'one connection is enough');
+      if (loser === neighbour) return;
+    }
     if (this.#neighbours.size > CONNECTIONS_PER_CONTENT_MAX) {
+      this.#exchange.sendElsewhere(neighbour);
       this.#close(neighbour, 'full', 'no room for more connections of this content');
       return;
     }
-    for (const other of this.#neighbours.values()) {
-      if (other === neighbour || other.key !== neighbour.key) continue;
-      const loser = this.#loserOf(other, neighbour);
-      this.#close(loser, 'duplicate', 'one connection is enough');
-      if (loser === neighbour) return;
-      break;
-    }
     this.#actions.push({ type: 'send', link: neighbour.link, message: this.#ownMap() });
-  }
-
-  /** Of two connections to one peer the one dialled by the smaller id stays; of two dialled by the same side, the newer. */
-  #loserOf(older: Neighbour, newer: Neighbour): Neighbour {
-    if (older.outbound === newer.outbound) return older;
-    const keepOutbound = this.#options.ownKey < newer.key;
-    return newer.outbound === keepOutbound ? older : newer;
   }
 
   #ownMap(): SwarmMessage {
@@ -286,6 +308,10 @@ export class Swarm {
   }
 
   #message(neighbour: Neighbour, message: SwarmMessage): void {
+    if (message.type === 'pex') {
+      if (this.#exchange.receive(neighbour, message, this.#nowMs)) this.#dialler.changed();
+      return;
+    }
     const isMap = message.type === 'have-all' || message.type === 'have-none' || message.type === 'bitfield';
     if (isMap === neighbour.mapped) {
       this.#misbehaved(
@@ -357,6 +383,7 @@ export class Swarm {
     neighbour.complete = neighbour.theirs.isFull;
     this.#download.mapped(neighbour);
     this.#upload.mapped(neighbour);
+    this.#exchange.mapped(neighbour, this.#nowMs);
     this.#closeIfUseless(neighbour);
   }
 
@@ -408,6 +435,7 @@ export class Swarm {
 
   #settle(): void {
     if (this.#pendingHaves.length > 0 && this.#nowMs >= this.#haveFlushedAtMs + HAVE_COALESCE_MS) this.#flushHaves();
+    if (this.#nowMs >= this.#exchange.nextDeadlineMs) this.#exchange.run(this.#nowMs);
     this.#dialler.run(this.#nowMs);
     this.#upload.schedule(this.#nowMs);
   }
@@ -436,6 +464,22 @@ export class Swarm {
     }
   }
 
+  /** What has no use: the older of two links to one peer, and the least useful of many. */
+  #closeSuperfluous(): void {
+    if (this.#nowMs >= this.#duplicatesAtMs) {
+      this.#duplicatesAtMs = Number.POSITIVE_INFINITY;
+      for (;;) {
+        const older = overdueDuplicate(this.#neighbours.values(), this.#nowMs);
+        if (older === undefined) break;
+        this.#close(older, 'duplicate', 'a newer connection has taken its place');
+      }
+    }
+    const useless = this.#turnover.next(this.#nowMs, () => {
+      return this.#neighbours.size > CONNECTIONS_PER_CONTENT_TARGET || this.#dialler.hasOthers(this.#nowMs);
+    });
+    if (useless !== undefined) this.#close(useless, 'useless', 'no chunk went either way for a minute');
+  }
+
   #misbehaved(neighbour: Neighbour, offence: 'integrity' | 'protocol', text: string): void {
     this.#ban(neighbour, offence, text);
     this.#close(neighbour, offence === 'integrity' ? 'integrity' : 'protocol-error', text);
@@ -445,13 +489,15 @@ export class Swarm {
     const untilMs = this.#bans.punish(neighbour.key, offence, this.#nowMs);
     if (neighbour.candidateKey !== undefined && neighbour.candidateKey !== neighbour.key)
       this.#bans.punish(neighbour.candidateKey, offence, this.#nowMs);
+    // what an accepted peer says of its address may be another's
+    if (neighbour.outbound) this.#bans.punish(neighbour.address, offence, this.#nowMs);
     this.#actions.push({ type: 'banned', key: neighbour.key, address: neighbour.address, reason: text, untilMs });
   }
 
   #close(neighbour: Neighbour, reason: CloseReason, text: string): void {
     if (!this.#neighbours.has(neighbour.link)) return;
     this.#actions.push({ type: 'close', link: neighbour.link, reason, text });
-    this.#forget(neighbour, reason === 'useless' || reason === 'duplicate' ? 60_000 : REDIAL_MS);
+    this.#forget(neighbour, redialMs(reason));
   }
 
   #forget(neighbour: Neighbour, redialMs: number): void {
@@ -459,6 +505,13 @@ export class Swarm {
     this.#neighbours.delete(neighbour.link);
     this.#download.unlinked(neighbour, this.#nowMs);
     this.#upload.unlinked(neighbour);
+    this.#exchange.unlinked(neighbour, this.#nowMs);
     if (neighbour.candidateKey !== undefined) this.#dials.ended(neighbour.candidateKey, this.#nowMs, redialMs);
   }
+}
+
+/** How long a peer is not dialled after a link to it has ended. */
+function redialMs(reason: CloseReason | undefined): number {
+  if (reason === 'useless' || reason === 'duplicate') return REDIAL_USELESS_MS;
+  return reason === 'full' ? REDIAL_FULL_MS : REDIAL_MS;
 }

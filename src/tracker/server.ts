@@ -35,6 +35,8 @@ export interface TrackerOptions {
   readonly token?: string | undefined;
   /** Shorter leases, for tests. */
   readonly leaseMs?: number | undefined;
+  /** Whether peers may tell each other of peers. Default true. */
+  readonly peerExchange?: boolean | undefined;
 }
 
 export interface Tracker {
@@ -61,7 +63,8 @@ export async function startTracker(options: TrackerOptions): Promise<Tracker> {
       ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
     });
     const access = options.token === undefined ? OPEN_ACCESS : privateAccess(options.token, log);
-    app = await createTrackerApp({ registry, now, log, access, closing: closing.signal });
+    const { peerExchange } = options;
+    app = await createTrackerApp({ registry, now, log, access, closing: closing.signal, peerExchange });
     await app.listen({ host, port });
   } catch (error) {
     await app?.close();
@@ -95,8 +98,9 @@ export async function createTrackerApp(parts: {
   readonly log: Logger;
   readonly access?: Access | undefined;
   readonly closing: AbortSignal;
+  readonly peerExchange?: boolean | undefined;
 }): Promise<FastifyInstance> {
-  const { registry, now, log, access = OPEN_ACCESS, closing } = parts;
+  const { registry, now, log, access = OPEN_ACCESS, closing, peerExchange = true } = parts;
   const logger: FastifyBaseLogger = log; // without its own levels' types, which would colour every type of the instance
   const app = Fastify({
     loggerInstance: logger,
@@ -119,7 +123,7 @@ export async function createTrackerApp(parts: {
   await app.register(restRoutes, rest);
   await app.register(docsRoutes, { describe: (docs) => docs.register(restRoutes, rest) });
   await app.register(fastifyConnectPlugin, {
-    routes: rpcRoutes({ registry, log }),
+    routes: rpcRoutes({ registry, log, peerExchange }),
     interceptors: [guardRpc(access)],
     readMaxBytes: limits.CALL_BODY_BYTES_MAX,
     shutdownSignal: closing,

@@ -12,6 +12,7 @@ interface TrackerFlags {
   readonly port: number;
   readonly data?: string;
   readonly store: 'sqlite' | 'memory';
+  readonly peerExchange: boolean;
 }
 
 const HOST_DEFAULT = '0.0.0.0';
@@ -25,6 +26,9 @@ export const defineTracker: DefineCommand = (command, runtime) => {
     )
     .addOption(new Option('--data <dir>', 'where the catalogue is kept (default: $XDG_DATA_HOME/shoal/tracker)'))
     .addOption(new Option('--store <kind>', 'where the state lives').choices(['sqlite', 'memory']).default('sqlite'))
+    .addOption(
+      new Option('--no-peer-exchange', 'peers are not to tell each other of peers: who is not listed is not found'),
+    )
     .addHelpText(
       'after',
       examples(
@@ -42,9 +46,9 @@ export const defineTracker: DefineCommand = (command, runtime) => {
 
 async function runTracker(flags: TrackerFlags, token: string | undefined, runtime: Runtime): Promise<void> {
   const { output, interrupt, services, env } = runtime;
-  const { host, port, store } = flags;
+  const { host, port, store, peerExchange } = flags;
   const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
-  const tracker = await services.startTracker({ host, port, store, dataDir, token });
+  const tracker = await services.startTracker({ host, port, store, dataDir, token, peerExchange });
   try {
     output.event({ event: 'listening', url: tracker.url });
     output.answer(`tracker at ${tracker.url}, its API at ${tracker.url}/docs`);

@@ -13,10 +13,11 @@ import {
   MANIFEST_PART_BYTES_MAX,
 } from '../../limits.ts';
 import { formatAddress, parseAddress, type Address } from '../../net/address.ts';
+import type { ConnectionEnd } from '../../net/connection-end.ts';
 import type { ConnectionSet } from '../../net/connection-set.ts';
 import { dial } from '../../net/dial.ts';
 import type { FramedConnection, PeerMessage } from '../../net/framed-connection.ts';
-import { acceptHandshake, createHello, dialHandshake } from '../../net/handshake.ts';
+import { acceptHandshake, createHello, dialHandshake, probeHandshake } from '../../net/handshake.ts';
 import type { Arrival } from '../../net/listener.ts';
 import type { SwarmKeys } from '../../net/swarm-key.ts';
 import type { CloseReason, SwarmMessage } from '../../swarm/facts.ts';
@@ -26,6 +27,7 @@ import { createGoodbye } from '../../wire/goodbye.ts';
 import type { HelloMessage } from '../../wire/messages.ts';
 import type { ContentSession } from '../content-session.ts';
 import type { LinkEvents, PeerLink } from '../peer-link.ts';
+import { decodePeers, encodePeers } from './peer-addresses.ts';
 
 /** What the frontend may ask of the node. */
 export interface NativeHost {
@@ -45,12 +47,14 @@ export interface NativeHost {
 class NativeLink implements PeerLink {
   readonly key: string;
   readonly address: string;
+  readonly listensAt: string | undefined;
   readonly #connection: FramedConnection;
 
   constructor(connection: FramedConnection, remote: HelloMessage, address: string) {
     this.#connection = connection;
     this.key = toHex(remote.peerId);
     this.address = address;
+    this.listensAt = listenAddress(connection, remote, address);
   }
 
   get unsentBytes(): number {
@@ -58,7 +62,8 @@ class NativeLink implements PeerLink {
   }
 
   send(message: SwarmMessage): void {
-    this.#connection.send(message);
+    if (message.type === 'pex') this.#connection.send(encodePeers(message));
+    else this.#connection.send(message);
   }
 
   sendFragment(fragment: IncomingFragment, bytes: Uint8Array, flushed: () => void): void {
@@ -116,6 +121,28 @@ export class NativeFrontend {
       }
     }
     throw failure;
+  }
+
+  /** Whether the peer with this id answers at an address and holds the key of the content's swarm. It takes no part of it. */
+  async probe(contentId: ContentId, addressText: string, key: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      const connection = await dial({
+        ...parseAddress(addressText),
+        connections: this.#host.connections,
+        signal,
+      });
+      const outcome = await probeHandshake(connection, {
+        hello: this.#hello(contentId, false),
+        swarmKey: this.#host.swarmKeys(contentId),
+        timeoutMs: HANDSHAKE_TIMEOUT_MS,
+        signal,
+      });
+      connection.destroy();
+      return outcome.type === 'linked' && toHex(outcome.remote.peerId) === key;
+    } catch {
+      // whatever it was that answered, it was not that peer
+      return false;
+    }
   }
 
   /** Asks one peer for a manifest, on a connection of its own; self-verifying, so it does not matter whom we ask. */
@@ -178,7 +205,7 @@ export class NativeFrontend {
       fragmentEnd: (header) => events.fragmentEnd(header),
       writable: () => events.writable(),
       rtt: (rttMs) => events.rtt(rttMs),
-      closed: (end) => events.closed(end.type === 'violated'),
+      closed: (end) => events.closed(end.type === 'violated', closeReason(end)),
     });
   }
 
@@ -190,6 +217,7 @@ export class NativeFrontend {
       case 'manifest-part':
         throw new ShoalError('protocol', 'a part of a manifest that nobody asked for');
       case 'pex':
+        events.message(decodePeers(message));
         return;
       default:
         events.message(message);
@@ -204,6 +232,20 @@ export class NativeFrontend {
     const bytes = manifest.bytes.subarray(offset, offset + MANIFEST_PART_BYTES_MAX);
     connection.send({ type: 'manifest-part', offset, totalBytes: manifest.bytes.length, bytes });
   }
+}
+
+/** Where the other side listens, as an address that can be passed on: the one we dialled, or its own host and the port it names. */
+function listenAddress(connection: FramedConnection, remote: HelloMessage, address: string): string | undefined {
+  const { host } = connection.remoteAddress;
+  if (connection.outbound) return formatAddress({ host, port: parseAddress(address).port });
+  return remote.listenPort === 0 ? undefined : formatAddress({ host, port: remote.listenPort });
+}
+
+/** Why the other side has closed the connection, in the words of the swarm. */
+function closeReason(end: ConnectionEnd): CloseReason | undefined {
+  if (end.type !== 'closed-there') return undefined;
+  const reason = end.goodbye?.reason;
+  return reason === 'unknown-content' ? 'useless' : reason;
 }
 
 /** Gathers a manifest part by part. The size another side names is checked before anything is allocated. */

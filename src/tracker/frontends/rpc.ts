@@ -31,9 +31,11 @@ const LINKS_MAX = 65_535;
 export interface RpcOptions {
   readonly registry: Registry;
   readonly log: Logger;
+  /** Whether peers may tell each other of peers. */
+  readonly peerExchange: boolean;
 }
 
-export function rpcRoutes({ registry, log }: RpcOptions): (router: ConnectRouter) => void {
+export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router: ConnectRouter) => void {
   const service: ServiceImpl<typeof TrackerService> = {
     register(request, context) {
       const caller = context.values.get(callerKey);
@@ -52,6 +54,7 @@ export function rpcRoutes({ registry, log }: RpcOptions): (router: ConnectRouter
         renewMs: Math.min(limits.RENEW_MS, Math.ceil(registry.leaseMs / 3)),
         observedHost: caller.observedHost,
         unknownContentIds: unknown.map(digestBytes),
+        peerExchangeOff: !peerExchange,
       };
     },
 
