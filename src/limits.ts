@@ -258,8 +258,8 @@ export const JOURNAL_SLACK_RECORDS = 1_024;
 export const RESUME_SAMPLE_CHUNKS_MAX = 16;
 /** Chunk buffers held while a partial file is re-hashed, in bytes; always at least one chunk. */
 export const RESUME_BUFFER_BYTES_MAX = 16 * MiB;
-/** A whole-file digest up to this size is computed when the file is complete; a larger one runs behind the download on a worker. */
-export const WHOLE_DIGEST_INLINE_BYTES_MAX = 8 * MiB;
+/** Verified chunks kept in memory for the digest of the whole because their turn has not come. More: read from the file again. */
+export const WHOLE_AHEAD_BYTES_MAX = 16 * MiB;
 
 // ---- tracker ---------------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,13 @@ export interface ChunkStore {
   write?(chunkIndex: number, bytes: SharedBytes): Promise<void>;
 }
 
+export interface Verdict {
+  /** Whether the chunk is what it should be. */
+  readonly ok: boolean;
+  /** Somebody needs the bytes until this resolves; undefined: nobody does. */
+  readonly kept?: Promise<void> | undefined;
+}
+
 export interface SessionEvents {
   /** Connect to this candidate and call `linked` or `dialFailed`. */
   dial(candidate: Candidate): void;
@@ -39,8 +46,7 @@ export interface SessionOptions {
   readonly ownKey: string;
   readonly have: Bitfield;
   readonly store: ChunkStore;
-  /** Whether a whole chunk is what it should be. */
-  readonly verify: (chunkIndex: number, bytes: SharedBytes) => Promise<boolean>;
+  readonly verify: (chunkIndex: number, bytes: SharedBytes) => Promise<Verdict>;
   /** For what is received. */
   readonly buffers: ChunkBuffers<SharedBytes>;
   readonly uploader: Uploader;
@@ -81,6 +87,8 @@ export class ContentSession {
   readonly #links = new Map<LinkId, OpenLink>();
   /** Chunk buffers being filled or checked, by link and request. */
   readonly #incoming = new Map<number, SharedBytes>();
+  /** Of those, the ones that somebody needs for longer than the session. */
+  readonly #kept = new Map<number, Promise<void>>();
   readonly #sources = new Map<string, SourceCount>();
   readonly #facts: SwarmFact[] = [];
   #running = false;
@@ -244,8 +252,7 @@ export class ContentSession {
     }
     this.#links.clear();
     await Promise.allSettled(this.#pendingWork);
-    for (const buffer of this.#incoming.values()) this.#options.buffers.give(buffer);
-    this.#incoming.clear();
+    for (const key of [...this.#incoming.keys()]) this.#release(key);
   }
 
   readonly #pendingWork = new Set<Promise<void>>();
@@ -364,9 +371,14 @@ export class ContentSession {
   }
 
   async #verify(link: LinkId, requestId: number, chunkIndex: number): Promise<void> {
-    const buffer = this.#incoming.get(requestKey(link, requestId));
+    const key = requestKey(link, requestId);
+    const buffer = this.#incoming.get(key);
     if (buffer === undefined) throw new ShoalError('bug', `chunk ${chunkIndex} is to be verified but has no bytes`);
-    const ok = await this.#options.verify(chunkIndex, buffer.subarray(0, chunkBytes(this.layout, chunkIndex)));
+    const { ok, kept } = await this.#options.verify(
+      chunkIndex,
+      buffer.subarray(0, chunkBytes(this.layout, chunkIndex)),
+    );
+    if (kept !== undefined) this.#kept.set(key, kept);
     this.#post({ type: 'verified', link, requestId, ok });
   }
 
@@ -401,7 +413,10 @@ export class ContentSession {
     const buffer = this.#incoming.get(key);
     if (buffer === undefined) return;
     this.#incoming.delete(key);
-    this.#options.buffers.give(buffer);
+    const kept = this.#kept.get(key);
+    this.#kept.delete(key);
+    if (kept === undefined) this.#options.buffers.give(buffer);
+    else void kept.then(() => this.#options.buffers.give(buffer));
   }
 
   // ---- sending -------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ export interface MemoryContent {
   readonly bytes: Uint8Array;
   readonly manifest: Manifest;
   chunk(chunkIndex: number): Uint8Array;
-  verify(chunkIndex: number, bytes: Uint8Array): Promise<boolean>;
+  verify(chunkIndex: number, bytes: Uint8Array): Promise<{ ok: boolean }>;
 }
 
 /** Bytes that differ everywhere, and their manifest. */
@@ -40,7 +40,7 @@ export function createContent(size: number, chunkSize = 16 * KiB): MemoryContent
     bytes,
     manifest,
     chunk,
-    verify: (chunkIndex, found) => Promise.resolve(chunkDigestMatches(manifest, chunkIndex, sha256Of(found))),
+    verify: (chunkIndex, found) => Promise.resolve({ ok: chunkDigestMatches(manifest, chunkIndex, sha256Of(found)) }),
   };
 }
 

@@ -5,12 +5,12 @@
 import { stat } from 'node:fs/promises';
 import { chunkBytes } from '../content/chunk-layout.ts';
 import { digestBytes, sha256HexFromBytes, type Sha256Hex } from '../content/digest.ts';
-import { chunkDigestMatches } from '../content/manifest.ts';
+import { chunkDigest, chunkDigestMatches } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import { PROGRESS_MIN_INTERVAL_MS, RELOCATE_MS, STALL_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { digestChunk, sha256 } from '../storage/digest-chunk.ts';
 import { openPartialFile, type PartialFile } from '../storage/partial-file.ts';
-import { createWholeDigest, type WholeDigest } from '../storage/whole-digest.ts';
+import type { WholeDigest } from '../storage/whole-digest.ts';
 import { hashFile } from '../storage/hash-file.ts';
 import type { Candidate } from '../swarm/facts.ts';
 import type { GetOptions, GetResult, SourceTally } from './api.ts';
@@ -28,10 +28,13 @@ export interface GetHost extends FindHost {
   writeChunk(descriptor: number, bytes: Uint8Array, position: number): Promise<void>;
   /** This is going to be fetched: what takes time to start may start now. */
   prepare(wanted: WantedContent): void;
+  /** The digest of the file being fetched, at `path`. */
+  wholeDigest(path: string, size: number): WholeDigest;
   /** Opens the session of a download and, where it has a manifest, announces it. */
   openDownload(
     wanted: WantedContent,
     partial: PartialFile,
+    whole: WholeDigest,
     options: GetOptions,
     events: Omit<SessionEvents, 'dial' | 'probe'>,
   ): ContentSession;
@@ -138,7 +141,7 @@ class Fetch {
       this.#host.clock,
       this.#startedAtMs,
     );
-    const digest = createWholeDigest(partial.partPath);
+    const digest = this.#host.wholeDigest(partial.partPath, layout.size);
     try {
       await this.#transfer(partial, progress, digest);
       const actual = await this.#checkWhole(partial, digest);
@@ -165,7 +168,7 @@ class Fetch {
     };
     advance();
     const done = Promise.withResolvers<void>();
-    const session = partial.have.isFull ? undefined : this.#open(partial, progress, advance, done);
+    const session = partial.have.isFull ? undefined : this.#open(partial, digest, progress, advance, done);
     if (session === undefined) done.resolve();
     const watch = session === undefined ? undefined : this.#watch(session, progress, done);
     const onAbort = (): void =>
@@ -199,13 +202,14 @@ class Fetch {
 
   #open(
     partial: PartialFile,
+    digest: WholeDigest,
     progress: ProgressMeter,
     advance: () => void,
     done: PromiseWithResolvers<void>,
   ): ContentSession {
     const { layout } = this.#wanted;
     this.#onGained = advance;
-    const session = this.#host.openDownload(this.#wanted, partial, this.#options, {
+    const session = this.#host.openDownload(this.#wanted, partial, digest, this.#options, {
       needPeers: () => this.#relocate(),
       gained: (chunkIndex) => {
         progress.gained(chunkBytes(layout, chunkIndex));
@@ -292,8 +296,10 @@ class Fetch {
 
   /** The digest of the whole file, compared with all that claims to know it. */
   async #checkWhole(partial: PartialFile, digest: WholeDigest): Promise<Sha256Hex> {
-    const { layout, sha256: claimed, name } = this.#wanted;
-    const actual = sha256HexFromBytes(await digest.finish(layout.size));
+    const { layout, sha256: claimed, name, manifest } = this.#wanted;
+    // the digest of the only chunk is that of the whole, and the chunk has been verified
+    const known = manifest !== undefined && layout.chunkCount === 1 ? chunkDigest(manifest, 0) : undefined;
+    const actual = sha256HexFromBytes(known ?? (await digest.finish(layout.size)));
     for (const expected of [claimed, this.#options.expectedSha256]) {
       if (expected === undefined || expected === actual) continue;
       await partial.discard();

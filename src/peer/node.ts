@@ -3,8 +3,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Bitfield } from '../content/bitfield.ts';
-import { toHex, type ContentId } from '../content/digest.ts';
-import { chunkDigestMatches, type Manifest } from '../content/manifest.ts';
+import { bytesEqual, toHex, type ContentId } from '../content/digest.ts';
+import { chunkDigest, type Manifest } from '../content/manifest.ts';
 import { parseToken } from '../contract/token.ts';
 import { ShoalError } from '../errors.ts';
 import { CHUNK_WORKERS_BYTES_MIN } from '../limits.ts';
@@ -14,6 +14,7 @@ import { listen, type Listener } from '../net/listener.ts';
 import { openSwarmKey, privateSwarmKeys, type SwarmKeys } from '../net/swarm-key.ts';
 import { createChunkWorkers, type SharedBytes } from '../storage/chunk-workers.ts';
 import type { PartialFile } from '../storage/partial-file.ts';
+import { createWholeDigest, type WholeDigest } from '../storage/whole-digest.ts';
 import { Announcer } from './announcer.ts';
 import type { GetOptions, GetResult, NodeOptions, NodeStatus, PeerNode, ShareOptions, TransferStatus } from './api.ts';
 import { createReceiveBuffers, createSendBuffers } from './chunk-buffers.ts';
@@ -221,7 +222,7 @@ class Node implements PeerNode {
       layout: manifest,
       have: Bitfield.full(manifest.chunkCount),
       store: { read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) },
-      verify: () => Promise.resolve(true),
+      verify: () => Promise.resolve({ ok: true }),
       order: 'rarest',
       single: false,
       events: {
@@ -254,7 +255,9 @@ class Node implements PeerNode {
         if (layout.size >= CHUNK_WORKERS_BYTES_MIN) this.#workers.start();
       },
       fetchManifest: (address, contentId, signal) => this.#native.fetchManifest(address, contentId, signal),
-      openDownload: (wanted, partial, options, events) => this.#openDownload(wanted, partial, options, events),
+      wholeDigest: (path, size) => createWholeDigest(path, size, this.#workers),
+      openDownload: (wanted, partial, whole, options, events) =>
+        this.#openDownload(wanted, partial, whole, options, events),
       finished: (wanted, session, path) => this.#onFinished(wanted, session, path),
       serve: (wanted, path) => this.#serve(wanted, path),
       abandon: async (wanted) => {
@@ -267,6 +270,7 @@ class Node implements PeerNode {
   #openDownload(
     wanted: WantedContent,
     partial: PartialFile,
+    whole: WholeDigest,
     options: GetOptions,
     events: Omit<SessionEvents, 'dial' | 'probe'>,
   ): ContentSession {
@@ -286,8 +290,14 @@ class Node implements PeerNode {
       },
       verify:
         manifest === undefined
-          ? () => Promise.resolve(true)
-          : async (chunkIndex, bytes) => chunkDigestMatches(manifest, chunkIndex, await this.#workers.digest(bytes)),
+          ? () => Promise.resolve({ ok: true })
+          : async (chunkIndex, bytes) => {
+              const expected = chunkDigest(manifest, chunkIndex);
+              const position = chunkIndex * layout.chunkSize;
+              const part = whole.onThread && { whole: whole.onThread, position, expected };
+              const { digest, kept } = await this.#workers.digest(bytes, part);
+              return { ok: bytesEqual(digest, expected), kept };
+            },
       order: options.sequential === true || options.output === '-' ? 'in-order' : 'rarest',
       single: options.single ?? false,
       events,
@@ -309,7 +319,7 @@ class Node implements PeerNode {
       layout: manifest,
       have,
       store: { read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) },
-      verify: () => Promise.resolve(true),
+      verify: () => Promise.resolve({ ok: true }),
       order: 'rarest',
       single: false,
       events: { needPeers: () => undefined },

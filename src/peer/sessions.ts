@@ -13,7 +13,7 @@ import { parseAddress } from '../net/address.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { Candidate, LinkId } from '../swarm/facts.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
-import { ContentSession, type ChunkStore, type SessionEvents } from './content-session.ts';
+import { ContentSession, type ChunkStore, type SessionEvents, type SessionOptions } from './content-session.ts';
 import { RangeSource } from './range-source.ts';
 import type { Uploader } from './uploader.ts';
 
@@ -35,7 +35,7 @@ export interface SessionPlan {
   readonly layout: ChunkLayout;
   readonly have: Bitfield;
   readonly store: ChunkStore;
-  readonly verify: (chunkIndex: number, bytes: SharedBytes) => Promise<boolean>;
+  readonly verify: SessionOptions['verify'];
   readonly order: 'rarest' | 'in-order';
   readonly single: boolean;
   readonly events: Omit<SessionEvents, 'dial' | 'probe'>;

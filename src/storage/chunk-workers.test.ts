@@ -3,6 +3,7 @@ import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { seededBytes } from './fixtures.ts';
 import { createChunkWorkers, type ChunkWorkers, type SharedBytes } from './chunk-workers.ts';
 
 /** A shared buffer of a size, filled with bytes that depend on `seed`. */
@@ -26,12 +27,12 @@ describe.each(['threads', 'on the spot'] as const)('chunk workers, %s', (kind) =
     const made = workers(kind);
     const chunks = Array.from({ length: 20 }, (_, seed) => sharedBytes(100_000, seed));
     const digests = await Promise.all(chunks.map((chunk) => made.digest(chunk)));
-    expect(digests).toEqual(chunks.map(digestOf));
+    expect(digests.map(({ digest }) => digest)).toEqual(chunks.map(digestOf));
   });
 
   it('digest the part of a buffer that is a chunk', async () => {
     const buffer = sharedBytes(65_536, 1);
-    expect(await workers(kind).digest(buffer.subarray(0, 1_000))).toEqual(digestOf(buffer.subarray(0, 1_000)));
+    expect((await workers(kind).digest(buffer.subarray(0, 1_000))).digest).toEqual(digestOf(buffer.subarray(0, 1_000)));
   });
 
   it('write every byte where it belongs', async () => {
@@ -64,3 +65,39 @@ it('chunk workers that are closed while they work reject what was under way', as
     settled.every((one) => one.status === 'fulfilled' || (one.reason as { code: string }).code === 'cancelled'),
   ).toBe(true);
 });
+
+it.each([1, 3])(
+  '%d chunk workers digest a whole along with its chunks, in whatever order they come',
+  async (threads) => {
+    const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const made = createChunkWorkers(threads);
+    made.start();
+    onTestFinished(() => made.close());
+    const chunkBytes = 65_536;
+    const bytes = seededBytes(40 * chunkBytes + 1_000, 5);
+    const path = join(folder, 'f');
+    const file = await open(path, 'w+');
+    onTestFinished(() => file.close());
+    const whole = made.openWhole(path);
+    if (whole === undefined) throw new Error('there are threads');
+    const indexes = Array.from({ length: 41 }, (_, index) => (index * 17) % 41);
+    const chunks = await Promise.all(
+      indexes.map(async (index) => {
+        const position = index * chunkBytes;
+        const chunk = new Uint8Array(new SharedArrayBuffer(chunkBytes)).subarray(0, bytes.length - position);
+        chunk.set(bytes.subarray(position, position + chunkBytes));
+        const expected = digestOf(chunk);
+        const wrong = sharedBytes(chunk.length, index);
+        expect((await made.digest(wrong, { whole, position, expected })).kept).toBeUndefined();
+        const { digest, kept } = await made.digest(chunk, { whole, position, expected });
+        expect(digest).toEqual(expected);
+        await made.write(file.fd, chunk, position);
+        return { kept };
+      }),
+    );
+    whole.advance(bytes.length, true);
+    expect(await whole.result).toEqual(digestOf(bytes));
+    for (const { kept } of chunks) await kept;
+  },
+);

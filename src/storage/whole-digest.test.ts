@@ -1,20 +1,29 @@
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { sha256 } from './digest-chunk.ts';
 import { seededBytes, withTempFolder } from './fixtures.ts';
+import { createChunkWorkers, type ChunkWorkers } from './chunk-workers.ts';
 import { createWholeDigest } from './whole-digest.ts';
+
+function startedWorkers(): ChunkWorkers {
+  const workers = createChunkWorkers(2);
+  workers.start();
+  onTestFinished(() => workers.close());
+  return workers;
+}
 
 describe('createWholeDigest()', { timeout: 30_000 }, () => {
   it('follows several files as they grow, small and large', () =>
     withTempFolder(async (folder) => {
+      const workers = startedWorkers();
       const sizes = [0, 5_000, 11_000_000, 12_345_678];
       await Promise.all(
         sizes.map(async (size, index) => {
           const path = join(folder, String(index));
           const bytes = seededBytes(size, index);
           await writeFile(path, '');
-          const digest = createWholeDigest(path);
+          const digest = createWholeDigest(path, size, workers);
           for (let at = 0; at < size; at += 3_000_000) {
             await appendFile(path, bytes.subarray(at, at + 3_000_000));
             digest.advance(Math.min(size, at + 3_000_000));
@@ -27,16 +36,19 @@ describe('createWholeDigest()', { timeout: 30_000 }, () => {
 
   it('rejects when it is given up, and when the file is shorter than was said', () =>
     withTempFolder(async (folder) => {
+      const workers = startedWorkers();
       const path = join(folder, 'f');
       await writeFile(path, seededBytes(9_000_000));
-      const given = createWholeDigest(path);
+      const given = createWholeDigest(path, 9_000_000_000, workers);
       given.advance(9_000_000);
       const finishing = given.finish(9_000_000_000);
       given.abort();
       await expect(finishing).rejects.toMatchObject({ code: 'cancelled' });
-      const tooLong = createWholeDigest(path);
+      const tooLong = createWholeDigest(path, 9_000_001, workers);
       await expect(tooLong.finish(9_000_001)).rejects.toMatchObject({ code: 'disk' });
-      await expect(createWholeDigest(path).finish(20)).resolves.toHaveLength(32);
-      await expect(createWholeDigest(join(folder, 'none')).finish(20)).rejects.toMatchObject({ code: 'disk' });
+      await expect(createWholeDigest(path, 20, workers).finish(20)).resolves.toHaveLength(32);
+      await expect(createWholeDigest(join(folder, 'none'), 20, workers).finish(20)).rejects.toMatchObject({
+        code: 'disk',
+      });
     }));
 });

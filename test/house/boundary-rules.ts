@@ -18,8 +18,8 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   cli: ['content', 'wire', 'swarm', 'storage', 'net', 'contract', 'tracker', 'peer'],
 };
 export const PURE_ROOMS: readonly string[] = ['content', 'wire', 'swarm'];
-/** Files beside the rooms. All may be used everywhere, but the log only where effects are allowed. */
-const ROOT_FILES: readonly string[] = ['errors.ts', 'limits.ts', 'log.ts', 'version.ts'];
+/** Files beside the rooms. All may be used everywhere, but the log and native calls only where effects are allowed. */
+const ROOT_FILES: readonly string[] = ['errors.ts', 'limits.ts', 'log.ts', 'native.ts', 'version.ts'];
 /** Tests and what only tests use: free to use Node and the tools of testing, never imported by the program. */
 const TEST_FILE = /(?:\.test|(?:^|[/-])fixtures|-suite)\.ts$/;
 
@@ -95,6 +95,8 @@ function judgeImport(path: string, room: string, site: ImportSite, isTest: boole
       return `"${specifier}" is not one of the shared root files ${ROOT_FILES.join(', ')}`;
     if (file === 'log.ts' && PURE_ROOMS.includes(room))
       return `src/${room} is pure and does not log: return what happened, let src/peer or src/tracker log it`;
+    if (file === 'native.ts' && PURE_ROOMS.includes(room))
+      return `src/${room} is pure and calls nothing of the system: take the function as a parameter`;
     return undefined;
   }
   if (targetRoom === room) return undefined;
