@@ -336,6 +336,16 @@ export const CHUNK_SOURCES_NAMED_MAX = 8;
 export const PEER_FILES_NAMED_MAX = 100;
 /** Calls still running when a tracker closes have this long to end; then their connections are cut. */
 export const TRACKER_CLOSE_TIMEOUT_MS = 3_000;
+/** Connections a tracker has open, and connections the system may hold for it before they are accepted. More: closed, refused. */
+export const TRACKER_SOCKETS_MAX = 50_000;
+export const TRACKER_BACKLOG = 4_096;
+/** The first bytes of a connection, or its TLS handshake, must come within this; a whole request within the second. */
+export const TRACKER_FIRST_BYTES_MS = 10_000;
+export const TRACKER_REQUEST_TIMEOUT_MS = 60_000;
+/** A connection to a tracker on which no call runs is closed after this. */
+export const TRACKER_KEEP_ALIVE_MS = 75_000;
+/** Calls one HTTP/2 connection runs side by side. More: the client has to wait. */
+export const TRACKER_STREAMS_PER_CONNECTION_MAX = 256;
 
 /** Characters of the token of a private swarm: each of its parts at least, all of it at most. Else it is refused with a sentence. */
 export const TOKEN_PART_CHARS_MIN = 8;

@@ -287,7 +287,8 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
 
     async *watch({ afterId = 0, signal }) {
       const stream = failover.stream((rpc, call) => rpc.watch({ afterId: BigInt(afterId) }, call), signal);
-      for await (const event of stream) yield wire.eventFromWire(event);
+      // a sign of life is no event
+      for await (const event of stream) if (event.type !== 'watching') yield wire.eventFromWire(event);
     },
 
     close: () => failover.close(),

@@ -4,20 +4,23 @@
  */
 import { createContextValues } from '@connectrpc/connect';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance } from 'fastify';
 import { hash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ShoalError, systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { createLog, type Logger } from '../log.ts';
-import { formatAddress } from './addresses.ts';
 import { OPEN_ACCESS, privateAccess, type Access } from './access.ts';
+import { formatAddress, observedHostOf } from './addresses.ts';
 import { docsRoutes } from './frontends/docs.ts';
 import { guardRest, guardRpc } from './frontends/guard.ts';
 import { installMetrics } from './frontends/metrics.ts';
 import { installErrorHandlers, refuseBrokenRequest, sendError } from './frontends/rest-errors.ts';
 import { callerOf, restRoutes } from './frontends/rest.ts';
 import { callerKey, rpcRoutes } from './frontends/rpc.ts';
+import { createOnePort, type OnePort, type OnePortOptions } from './one-port.ts';
 import { createRegistry, type Registry } from './registry.ts';
 import { createMemoryStore } from './store/memory.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -33,6 +36,8 @@ export interface TrackerOptions {
   readonly log?: Logger | undefined;
   /** Makes the tracker private: calls have to carry it, or the part of it that reads (contract/token.ts). */
   readonly token?: string | undefined;
+  /** With a certificate the tracker takes TLS only. */
+  readonly tls?: OnePortOptions['tls'];
   /** Shorter leases, for tests. */
   readonly leaseMs?: number | undefined;
   /** Whether peers may tell each other of peers. Default true. */
@@ -54,7 +59,9 @@ export async function startTracker(options: TrackerOptions): Promise<Tracker> {
   const store = openStore(options);
   const closing = new AbortController();
   let app: FastifyInstance | undefined;
+  let front: OnePort | undefined;
   let registry: Registry;
+  let address: AddressInfo;
   try {
     registry = await createRegistry({
       store,
@@ -64,56 +71,78 @@ export async function startTracker(options: TrackerOptions): Promise<Tracker> {
     });
     const access = options.token === undefined ? OPEN_ACCESS : privateAccess(options.token, log);
     const { peerExchange } = options;
-    app = await createTrackerApp({ registry, now, log, access, closing: closing.signal, peerExchange });
-    await app.listen({ host, port });
+    const parts = { registry, now, log, access, closing: closing.signal, peerExchange };
+    app = await createTrackerApp(parts);
+    await app.ready();
+    front = createOnePort({ ...listenersOf(app, parts), tls: options.tls });
+    address = await front.listen(host, port);
   } catch (error) {
     await app?.close();
     await store.close();
     throw listenProblem(error, host, port);
   }
   const stopSweeping = sweepNowAndThen(registry, log);
-  const listening = app;
-  const address = listening.server.address() as AddressInfo;
+  const running = { app, front };
 
   const close = async (): Promise<void> => {
     stopSweeping();
     closing.abort();
-    const cut = setTimeout(() => listening.server.closeAllConnections(), limits.TRACKER_CLOSE_TIMEOUT_MS);
     try {
-      await listening.close();
+      await running.front.close(limits.TRACKER_CLOSE_TIMEOUT_MS);
+      await running.app.close();
       await registry.close();
     } finally {
-      clearTimeout(cut);
       await store.close();
     }
   };
   let closed: Promise<void> | undefined;
-  return { url: urlOf(address), port: address.port, close: () => (closed ??= close()) };
+  const url = urlOf(address, options.tls === undefined ? 'http' : 'https');
+  return { url, port: address.port, close: () => (closed ??= close()) };
 }
 
-/** Both frontends on one Fastify instance, not yet listening. */
-export async function createTrackerApp(parts: {
+interface AppParts {
   readonly registry: Registry;
   readonly now: () => number;
   readonly log: Logger;
   readonly access?: Access | undefined;
   readonly closing: AbortSignal;
   readonly peerExchange?: boolean | undefined;
-}): Promise<FastifyInstance> {
-  const { registry, now, log, access = OPEN_ACCESS, closing, peerExchange = true } = parts;
+}
+
+/** The RPC, the same however it comes. */
+function rpcOf({ registry, log, access = OPEN_ACCESS, closing, peerExchange = true }: AppParts) {
+  return {
+    routes: rpcRoutes({ registry, log, peerExchange }),
+    interceptors: [guardRpc(access)],
+    readMaxBytes: limits.CALL_BODY_BYTES_MAX,
+    shutdownSignal: closing,
+  };
+}
+
+/** What answers on the one port: the app over HTTP/1.1; over HTTP/2 the RPC, and the app for everything else. */
+function listenersOf(app: FastifyInstance, parts: AppParts): Omit<OnePortOptions, 'tls'> {
+  const http1 = (request: IncomingMessage, response: ServerResponse): void => app.routing(request, response);
+  const http2 = connectNodeAdapter({
+    ...rpcOf(parts),
+    contextValues: ({ socket }) =>
+      createContextValues().set(callerKey, { observedHost: observedHostOf(socket.remoteAddress) }),
+    fallback: (request, response) => http1(request as IncomingMessage, response as ServerResponse),
+  });
+  return { http1, http2, onBroken: refuseBrokenRequest };
+}
+
+/** Both frontends on one Fastify instance, not yet listening. */
+export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance> {
+  const { registry, now, log, access = OPEN_ACCESS, closing } = parts;
   const logger: FastifyBaseLogger = log; // without its own levels' types, which would colour every type of the instance
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.CALL_BODY_BYTES_MAX,
-    requestTimeout: 60_000,
-    keepAliveTimeout: 75_000,
-    forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 4 * limits.NAME_BYTES_MAX },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     // answers are made by our own typed code: compiling writers for them would only delay the start
     schemaController: { compilersFactory: { buildSerializer: () => () => JSON.stringify } },
-    clientErrorHandler: refuseBrokenRequest,
     frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
   });
   installErrorHandlers(app);
@@ -123,10 +152,7 @@ export async function createTrackerApp(parts: {
   await app.register(restRoutes, rest);
   await app.register(docsRoutes, { describe: (docs) => docs.register(restRoutes, rest) });
   await app.register(fastifyConnectPlugin, {
-    routes: rpcRoutes({ registry, log, peerExchange }),
-    interceptors: [guardRpc(access)],
-    readMaxBytes: limits.CALL_BODY_BYTES_MAX,
-    shutdownSignal: closing,
+    ...rpcOf(parts),
     contextValues: (request) => createContextValues().set(callerKey, callerOf(request)),
   });
   return app;
@@ -168,9 +194,9 @@ function sweepNowAndThen(registry: Registry, log: Logger): () => void {
   };
 }
 
-function urlOf({ address, port }: AddressInfo): string {
+function urlOf({ address, port }: AddressInfo, scheme: 'http' | 'https'): string {
   const everywhere = address === '0.0.0.0' || address === '::';
-  return `http://${formatAddress({ host: everywhere ? '127.0.0.1' : address, port })}`;
+  return `${scheme}://${formatAddress({ host: everywhere ? '127.0.0.1' : address, port })}`;
 }
 
 function listenProblem(error: unknown, host: string, port: number): ShoalError {

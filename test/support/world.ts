@@ -48,6 +48,8 @@ export interface RunOptions {
   /** Where the process keeps its data; a fresh folder unless the scenario wants to go on with an old one. */
   readonly home?: string;
   readonly stdoutIsData?: boolean;
+  /** More variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** How long a share may take to hash and announce what it was given. */
   readonly readyTimeoutMs?: number;
 }
@@ -107,7 +109,7 @@ export async function createWorld({ onTestFinished }: WorldTest): Promise<World>
       for (const path of others) await link(first, path);
       return { name, size, sha256, paths };
     },
-    run(args, { home = join(folder, `home-${homes++}`), stdoutIsData = false } = {}) {
+    run(args, { home = join(folder, `home-${homes++}`), stdoutIsData = false, env: more = {} } = {}) {
       const env = {
         PATH: process.env['PATH'] ?? '',
         HOME: home,
@@ -116,6 +118,7 @@ export async function createWorld({ onTestFinished }: WorldTest): Promise<World>
         // the one thing that may be shared: what Node has compiled before
         NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
         NO_COLOR: '1',
+        ...more,
       };
       const started = startShoal(args, { env, cwd: folder, stdoutIsData });
       processes.push(started);

@@ -1,7 +1,9 @@
 /** `shoal tracker`: runs a tracker until it is asked to end. */
 import { Option } from 'commander';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { ShoalError } from '../../errors.ts';
 import { addTrackerStart } from '../aliases.ts';
 import { interrupted } from '../interrupt.ts';
 import { parsePort } from '../rates.ts';
@@ -13,6 +15,8 @@ interface TrackerFlags {
   readonly data?: string;
   readonly store: 'sqlite' | 'memory';
   readonly peerExchange: boolean;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
 }
 
 const HOST_DEFAULT = '0.0.0.0';
@@ -29,6 +33,8 @@ export const defineTracker: DefineCommand = (command, runtime) => {
     .addOption(
       new Option('--no-peer-exchange', 'peers are not to tell each other of peers: who is not listed is not found'),
     )
+    .addOption(new Option('--tls-cert <file>', 'certificate in PEM: the port then takes https and no clear text'))
+    .addOption(new Option('--tls-key <file>', 'its private key in PEM'))
     .addHelpText(
       'after',
       examples(
@@ -48,7 +54,8 @@ async function runTracker(flags: TrackerFlags, token: string | undefined, runtim
   const { output, interrupt, services, env } = runtime;
   const { host, port, store, peerExchange } = flags;
   const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
-  const tracker = await services.startTracker({ host, port, store, dataDir, token, peerExchange });
+  const tls = readTls(flags);
+  const tracker = await services.startTracker({ host, port, store, dataDir, token, tls, peerExchange });
   try {
     output.event({ event: 'listening', url: tracker.url });
     output.answer(`tracker at ${tracker.url}, its API at ${tracker.url}/docs`);
@@ -59,6 +66,23 @@ async function runTracker(flags: TrackerFlags, token: string | undefined, runtim
     await interrupted(interrupt.signal);
   } finally {
     await tracker.close();
+  }
+}
+
+function readTls({ tlsCert, tlsKey }: TrackerFlags): { cert: Buffer; key: Buffer } | undefined {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new ShoalError('usage', 'TLS takes both a certificate and its key', {
+      hint: 'give --tls-cert and --tls-key',
+    });
+  return { cert: readPem(tlsCert, '--tls-cert'), key: readPem(tlsKey, '--tls-key') };
+}
+
+function readPem(path: string, flag: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new ShoalError('usage', `cannot read the file of ${flag}, ${path}`, { cause });
   }
 }
 

@@ -161,14 +161,29 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
 
     async *watch({ afterId }, context) {
       if (afterId > BigInt(Number.MAX_SAFE_INTEGER)) throw new ShoalError('usage', 'that is not the id of an event');
-      for await (const event of registry.events.watch({ afterId: Number(afterId), signal: context.signal })) {
-        if (event === undefined) continue;
+      const { signal } = context;
+      // the first message says that the stream is open and from where; without it a client would see nothing until something happens
+      const silenceMs = limits.EVENT_KEEPALIVE_MS;
+      let lastId = Number(afterId) || registry.events.lastId;
+      const events = registry.events.watch({ afterId: lastId, signal, silenceMs });
+      yield watching(lastId);
+      for await (const event of events) {
+        if (event === undefined) {
+          yield watching(lastId);
+          continue;
+        }
         const { id, atMs, type } = event;
+        lastId = id;
         yield { id: BigInt(id), atMs: BigInt(Math.floor(atMs)), type, data: eventData(event) };
       }
     },
   };
   return (router) => router.service(TrackerService, withOneErrorTable(service, log));
+}
+
+/** A sign of life: nothing has happened after event `id`. */
+function watching(id: number) {
+  return { id: BigInt(id), type: 'watching', data: '{}' };
 }
 
 /** Every handler throws ShoalErrors; callers see them as the error table says, and of anything else only that it failed. */

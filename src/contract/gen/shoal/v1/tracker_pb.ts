@@ -1013,7 +1013,8 @@ export type WatchResponse = Message<"shoal.v1.WatchResponse"> & {
   atMs: bigint;
 
   /**
-   * `peer-joined`, `peer-left`, `entry-published`, `entry-removed`, `content-complete`, `milestone`, `missed`.
+   * `peer-joined`, `peer-left`, `entry-published`, `entry-removed`, `content-complete`, `milestone`, `peer-banned`, `missed`; and
+   * `watching` when the stream opens and as a sign of life: nothing new after `id`, `data` is `{}`.
    *
    * @generated from field: string type = 3;
    */
