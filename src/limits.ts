@@ -62,7 +62,7 @@ export const PARTIAL_FRAME_TIMEOUT_MS = 10_000;
 /** After this much silence a PING is sent; after IDLE_CLOSE_MS without any byte the connection is closed. */
 export const IDLE_PING_MS = 15_000;
 export const IDLE_CLOSE_MS = 45_000;
-/** Accepted connections that have not proved themselves, in all and from one address. More: closed at once. */
+/** Accepted connections that have not proved themselves, in all and from one address. More: the one that has had longest to do so is closed. */
 export const UNPROVEN_CONNECTIONS_MAX = 64;
 export const UNPROVEN_CONNECTIONS_PER_ADDRESS_MAX = 4;
 /** The same, for connections that come from loopback: one machine may run a whole swarm. */

@@ -48,10 +48,11 @@ export interface ListenerCounts {
   native: number;
   range: number;
   http: number;
-  /** Closed at once: too many connections, too many strangers, too many of them from one address. */
+  /** Closed at once: too many connections. */
   refusedFull: number;
-  refusedUnproven: number;
-  refusedAddress: number;
+  /** Closed before they had proved themselves, to let others in: too many strangers, too many of them from one address. */
+  displacedUnproven: number;
+  displacedAddress: number;
   /** Closed: nothing came in time; what came was of no dialect. */
   silent: number;
   unusable: number;
@@ -100,8 +101,8 @@ class PortListener implements Listener {
     range: 0,
     http: 0,
     refusedFull: 0,
-    refusedUnproven: 0,
-    refusedAddress: 0,
+    displacedUnproven: 0,
+    displacedAddress: 0,
     silent: 0,
     unusable: 0,
     acceptErrors: 0,
@@ -160,13 +161,11 @@ class PortListener implements Listener {
       socket.destroy();
       return;
     }
-    const proven = this.#unproven.admit(host);
-    if (typeof proven === 'string') {
-      if (proven === 'full') this.#counts.refusedUnproven++;
-      else this.#counts.refusedAddress++;
+    const proven = this.#unproven.admit(host, (why) => {
+      if (why === 'full') this.#counts.displacedUnproven++;
+      else this.#counts.displacedAddress++;
       socket.destroy();
-      return;
-    }
+    });
     this.#counts.accepted++;
     const leavePlace = connections.takePlace();
     this.#accepted.set(socket, () => socket.destroy());
