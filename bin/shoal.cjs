@@ -5,16 +5,10 @@
  */
 'use strict';
 var fs = require('fs');
-var os = require('os');
 var path = require('path');
 
 var NODE_MAJOR_NEEDED = 26;
-var root = path.join(__dirname, '..');
-
-function mainFile() {
-  var checkout = path.join(root, 'src', 'cli', 'main.ts');
-  return fs.existsSync(checkout) ? checkout : path.join(root, 'dist', 'cli', 'main.js');
-}
+var START = path.join(__dirname, 'start.cjs');
 
 /** The Node that npm installed with us for this machine, or null. */
 function ownNode() {
@@ -56,13 +50,8 @@ function becomeOrSpawn(node, args) {
   });
 }
 
-if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = String(os.cpus().length + 4);
-
 if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_NEEDED) {
-  import(require('url').pathToFileURL(mainFile()).href).catch(function (error) {
-    console.error(error);
-    process.exit(1);
-  });
+  require(START);
 } else {
   var node = ownNode();
   if (node === null) {
@@ -72,5 +61,5 @@ if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_NEEDED) {
     );
     process.exit(1);
   }
-  becomeOrSpawn(node, [mainFile()].concat(process.argv.slice(2)));
+  becomeOrSpawn(node, [START].concat(process.argv.slice(2)));
 }

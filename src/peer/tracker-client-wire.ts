@@ -2,7 +2,14 @@
 import { Bitfield } from '../content/bitfield.ts';
 import { contentIdFromBytes, digestBytes, fromHex, toHex, type ContentId } from '../content/digest.ts';
 import { dialectsFromWire, type Dialect } from '../contract/dialects.ts';
-import type * as pb from '../contract/gen/shoal/v1/tracker_pb.ts';
+import type {
+  AddressMessage,
+  EntryMessage,
+  PeerInfoMessage,
+  SourceMessage,
+  SwarmNewsMessage,
+  WatchMessage,
+} from '../contract/messages.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 
@@ -91,24 +98,24 @@ export function peerIdBytes(peerId: string): Uint8Array<ArrayBuffer> {
   throw new ShoalError('bug', 'a peer id is written with 32 hex digits');
 }
 
-export function entryFromWire(entry: pb.Entry | undefined): TrackerEntry {
+export function entryFromWire(entry: EntryMessage | undefined): TrackerEntry {
   if (entry === undefined) throw broken('an answer without the entry');
   const { name, sha256, chunkSize, chunkCount, seeders, leechers } = entry;
   if (chunkCount > limits.CHUNK_COUNT_MAX) throw broken(`an entry of ${chunkCount} chunks`);
   return {
     name,
-    size: numberFrom(entry.size),
+    size: entry.size,
     sha256,
     contentId: entry.contentId.length === 0 ? '' : idFromWire(entry.contentId),
     chunkSize,
     chunkCount,
-    publishedAtMs: numberFrom(entry.publishedAtMs),
+    publishedAtMs: entry.publishedAtMs,
     seeders,
     leechers,
   };
 }
 
-export function sourceFromWire(source: pb.Source, chunkCount: number): TrackerSource {
+export function sourceFromWire(source: SourceMessage, chunkCount: number): TrackerSource {
   const { holding, rangeName } = source;
   if (holding === undefined) throw broken('a source that does not say what it has');
   let chunks: Bitfield | undefined;
@@ -124,12 +131,12 @@ export function sourceFromWire(source: pb.Source, chunkCount: number): TrackerSo
   };
 }
 
-export function newsFromWire(news: pb.SwarmNews): SwarmNews {
+export function newsFromWire(news: SwarmNewsMessage): SwarmNews {
   const { seederRank, seederCount, peerCount } = news;
   return { contentId: idFromWire(news.contentId), seederRank, seederCount, peerCount };
 }
 
-export function peerFromWire(peer: pb.PeerInfo): TrackerPeer {
+export function peerFromWire(peer: PeerInfoMessage): TrackerPeer {
   const { agent, online, completeContents, partialContents } = peer;
   return {
     peerId: toHex(peer.peerId),
@@ -137,20 +144,20 @@ export function peerFromWire(peer: pb.PeerInfo): TrackerPeer {
     dialects: dialectsFromWire(peer.dialects),
     agent,
     online,
-    lastSeenMs: numberFrom(peer.lastSeenMs),
+    lastSeenMs: peer.lastSeenMs,
     completeContents,
     partialContents,
   };
 }
 
-export function eventFromWire({ id, atMs, type, data }: pb.WatchResponse): TrackerNews {
+export function eventFromWire({ id, atMs, type, data }: WatchMessage): TrackerNews {
   let parsed: unknown;
   try {
     parsed = JSON.parse(data);
   } catch (error) {
     throw broken('an event that is not JSON', error);
   }
-  return { id: numberFrom(id), atMs: numberFrom(atMs), type, data: parsed };
+  return { id, atMs, type, data: parsed };
 }
 
 export function idFromWire(bytes: Uint8Array): ContentId {
@@ -175,8 +182,8 @@ export function changeToWire(change: HoldingChangeReport) {
     lost: [...(change.lost ?? [])],
     dropped: change.dropped ?? false,
     links: change.links ?? 0,
-    bytesUp: BigInt(change.bytesUp ?? 0),
-    bytesDown: BigInt(change.bytesDown ?? 0),
+    bytesUp: change.bytesUp ?? 0,
+    bytesDown: change.bytesDown ?? 0,
   };
 }
 
@@ -184,14 +191,9 @@ export function broken(what: string, cause?: unknown): ShoalError {
   return new ShoalError('protocol', `the tracker sent ${what}`, { cause });
 }
 
-function addressesFromWire(addresses: readonly pb.Address[]): readonly TrackerAddress[] {
+function addressesFromWire(addresses: readonly AddressMessage[]): readonly TrackerAddress[] {
   return addresses
     .slice(0, limits.ADDRESSES_PER_PEER_MAX)
     .filter(({ host, port }) => host !== '' && port >= 1 && port <= 65_535)
     .map(({ host, port }) => ({ host, port }));
-}
-
-function numberFrom(value: bigint): number {
-  if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
-  throw broken(`the number ${value}`);
 }

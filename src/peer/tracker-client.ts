@@ -130,7 +130,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
     };
     for (let offset = 0; offset < bytes.length; offset += limits.MANIFEST_UPLOAD_PART_BYTES) {
       const part = bytes.subarray(offset, offset + limits.MANIFEST_UPLOAD_PART_BYTES);
-      await failover.call((rpc, call) => rpc.uploadManifestPart({ ...head, offset, part }, call), signal);
+      await failover.call('uploadManifestPart', { ...head, offset, part }, signal);
     }
   };
 
@@ -142,17 +142,14 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
     async register({ peerId, addresses, dialects, agent, holdings }, signal) {
       const [first = [], ...more] = batches(holdings, holdingBytes, limits.HOLDINGS_PER_CALL_MAX);
       const answer = await failover.call(
-        (rpc, call) =>
-          rpc.register(
-            {
-              peerId: wire.peerIdBytes(peerId),
-              addresses: addresses.map(({ host, port }) => ({ host, port })),
-              dialects: dialectsToWire(dialects),
-              agent,
-              holdings: first.map(wire.holdingToWire),
-            },
-            call,
-          ),
+        'register',
+        {
+          peerId: wire.peerIdBytes(peerId),
+          addresses: addresses.map(({ host, port }) => ({ host, port })),
+          dialects: dialectsToWire(dialects),
+          agent,
+          holdings: first.map(wire.holdingToWire),
+        },
         signal,
       );
       const unknown = answer.unknownContentIds.map(wire.idFromWire);
@@ -168,7 +165,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       let leaseMs = 0;
       for (const part of parts.length === 0 ? [[]] : parts) {
         const request = { peerId: wire.peerIdBytes(peerId), changes: part.map(wire.changeToWire) };
-        const answer = await failover.call((rpc, call) => rpc.renew(request, call), signal);
+        const answer = await failover.call('renew', request, signal);
         leaseMs = answer.leaseMs;
         if (!answer.known) return { known: false, leaseMs, news: [], unknownContentIds: [] };
         news.push(...answer.swarms.map(wire.newsFromWire));
@@ -178,7 +175,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
     },
 
     async leave(peerId, signal) {
-      await failover.call((rpc, call) => rpc.leave({ peerId: wire.peerIdBytes(peerId) }, call), signal);
+      await failover.call('leave', { peerId: wire.peerIdBytes(peerId) }, signal);
     },
 
     async publish(peerId, items, signal) {
@@ -193,7 +190,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
             partial: item.partial ?? false,
           })),
         };
-        const { results } = await failover.call((rpc, call) => rpc.publish(request, call), signal);
+        const { results } = await failover.call('publish', request, signal);
         if (results.length !== batch.length)
           throw wire.broken(`${results.length} results for ${batch.length} publications`);
         return results.map(({ entry, problem }) =>
@@ -215,14 +212,14 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       let removed = 0;
       for (const batch of batches(names, (name) => name.length * 3, limits.PUBLISH_ENTRIES_PER_CALL_MAX)) {
         const request = { peerId: wire.peerIdBytes(peerId), names: batch };
-        removed += (await failover.call((rpc, call) => rpc.unpublish(request, call), signal)).removed;
+        removed += (await failover.call('unpublish', request, signal)).removed;
       }
       return removed;
     },
 
     async listFiles({ query = '', limit = 0, after = '', includeOffline = false } = {}, signal) {
       const request = { query, limit, after, includeOffline };
-      const answer = await failover.call((rpc, call) => rpc.listFiles(request, call), signal);
+      const answer = await failover.call('listFiles', request, signal);
       return { entries: answer.entries.map(wire.entryFromWire), nextAfter: answer.nextAfter };
     },
 
@@ -233,7 +230,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
         limit,
         wantManifest,
       };
-      const answer = await failover.call((rpc, call) => rpc.locate(request, call), signal);
+      const answer = await failover.call('locate', request, signal);
       const entry = wire.entryFromWire(answer.entry);
       const asked = 'contentId' in what ? what.contentId : undefined;
       if (asked !== undefined && entry.contentId !== asked) throw wire.broken('another content than was asked for');
@@ -254,7 +251,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       const unknownContentIds: ContentId[] = [];
       for (const batch of batches(holdings, holdingBytes, limits.HOLDINGS_PER_CALL_MAX)) {
         const request = { peerId: wire.peerIdBytes(peerId), holdings: batch.map(wire.holdingToWire) };
-        const answer = await failover.call((rpc, call) => rpc.registerChunks(request, call), signal);
+        const answer = await failover.call('registerChunks', request, signal);
         if (!answer.known) return { known: false, unknownContentIds: [] };
         unknownContentIds.push(...answer.unknownContentIds.map(wire.idFromWire));
       }
@@ -266,10 +263,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       let bytes: Uint8Array<ArrayBuffer> | undefined;
       for (let offset = 0; bytes === undefined || offset < bytes.length;) {
         const at = offset;
-        const { totalBytes, part } = await failover.call(
-          (rpc, call) => rpc.getManifest({ ...request, offset: at }, call),
-          signal,
-        );
+        const { totalBytes, part } = await failover.call('getManifest', { ...request, offset: at }, signal);
         if (totalBytes > limits.MANIFEST_BYTES_MAX) throw wire.broken(`a manifest of ${totalBytes} bytes`);
         bytes ??= new Uint8Array(totalBytes);
         if (part.length === 0 || offset + part.length > bytes.length)
@@ -281,12 +275,12 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
     },
 
     async listPeers({ limit = 0, after = '' } = {}, signal) {
-      const answer = await failover.call((rpc, call) => rpc.listPeers({ limit, after }, call), signal);
+      const answer = await failover.call('listPeers', { limit, after }, signal);
       return { peers: answer.peers.map(wire.peerFromWire), nextAfter: answer.nextAfter };
     },
 
     async *watch({ afterId = 0, signal }) {
-      const stream = failover.stream((rpc, call) => rpc.watch({ afterId: BigInt(afterId) }, call), signal);
+      const stream = failover.stream('watch', { afterId }, signal);
       // a sign of life is no event
       for await (const event of stream) if (event.type !== 'watching') yield wire.eventFromWire(event);
     },

@@ -45,7 +45,8 @@ interface InstallationOptions {
 async function install({ at, main, nodeIn }: InstallationOptions): Promise<string> {
   const root = join(folder, at);
   await mkdir(join(root, 'bin'), { recursive: true });
-  for (const name of ['shoal', 'shoal.cjs', 'require-node.cjs']) await copyFile(BIN + name, join(root, 'bin', name));
+  for (const name of ['shoal', 'shoal.cjs', 'start.cjs', 'require-node.cjs'])
+    await copyFile(BIN + name, join(root, 'bin', name));
   if (main !== undefined) {
     await mkdir(join(root, main, '..'), { recursive: true });
     await writeFile(join(root, main), PROBE);
@@ -131,7 +132,7 @@ describe('bin/shoal', () => {
   it('takes a system Node that is new enough, and refuses an older one in one sentence', async () => {
     const bin = await install({ at: 'bare', main: 'src/cli/main.ts' });
     const newer = run(join(bin, 'shoal'), ['x'], { PATH: await pathWithNode('26.1.0') });
-    expect(newer).toMatchObject({ status: 0, stdout: `ran under 26.1.0: ${join(bin, '..')}/src/cli/main.ts x\n` });
+    expect(newer).toMatchObject({ status: 0, stdout: `ran under 26.1.0: ${join(bin, 'start.cjs')} x\n` });
     for (const [version, why] of [
       ['20.20.2', 'is Node 20.20.2'],
       ['9.0.0', 'is Node 9.0.0'],

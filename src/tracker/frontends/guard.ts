@@ -1,11 +1,11 @@
 /** At the door of both frontends: which calls need which role, and the header that has to show it. The rule is access.ts's. */
 import type { Interceptor } from '@connectrpc/connect';
 import type { FastifyInstance } from 'fastify';
-import { toConnectError } from '../../contract/errors.ts';
 import { ShoalError } from '../../errors.ts';
 import type { Access, Need } from '../access.ts';
 import { callerOf } from './rest.ts';
 import { callerKey } from './rpc.ts';
+import { toConnectError } from './rpc-errors.ts';
 
 /** REST paths that need no token: probes, and what describes the API. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/openapi.json', '/docs']);

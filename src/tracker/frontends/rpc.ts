@@ -10,7 +10,6 @@ import {
   type ServiceImpl,
 } from '@connectrpc/connect';
 import { contentIdFromBytes, digestBytes, toHex, type ContentId } from '../../content/digest.ts';
-import { toConnectError } from '../../contract/errors.ts';
 import { dialectsFromWire, dialectsToWire } from '../../contract/dialects.ts';
 import { TrackerService } from '../../contract/gen/shoal/v1/tracker_pb.ts';
 import { ERROR_TABLE, ShoalError } from '../../errors.ts';
@@ -21,6 +20,7 @@ import type { HoldingChange, HoldingClaim, SwarmNews } from '../membership.ts';
 import type { Registry } from '../registry.ts';
 import type { Caller, EntryView } from '../state.ts';
 import { eventData } from './rest-events.ts';
+import { toConnectError } from './rpc-errors.ts';
 
 /** Who calls; set by the server that owns the connection. */
 export const callerKey = createContextKey<Caller>({ observedHost: '127.0.0.1' }, { description: 'caller' });
