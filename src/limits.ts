@@ -80,6 +80,8 @@ export const CONTROL_FRAMES_PER_FRAGMENT = 4;
 /** Bytes a socket may hold unsent before we stop producing data for it: on a link that takes writes at once, and on others. */
 export const SOCKET_UNSENT_BYTES_MAX = 512 * KiB;
 export const SOCKET_UNSENT_BYTES_SLOW_MAX = 128 * KiB;
+/** Bytes read to their place directly after each of Node's reads of a socket; then other sockets and timers have their turn. */
+export const DIRECT_READ_BYTES_MAX = 128 * KiB;
 /** Fragments are handed to the kernel in batches of so many bytes: fewer, larger writes cost less CPU. */
 export const WRITE_BATCH_BYTES_MAX = 260 * KiB;
 /** Bytes of control messages that may wait for a peer that does not read; more: the connection is closed. */

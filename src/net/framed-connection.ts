@@ -31,7 +31,7 @@ import { ControlRate } from './control-rate.ts';
 import { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
 import { socketError } from './socket-error.ts';
-import type { SocketReader } from './socket-reader.ts';
+import type { ByteSink, SocketReader } from './socket-reader.ts';
 
 /** Milliseconds that only ever grow. */
 export type Clock = () => number;
@@ -264,15 +264,33 @@ export class FramedConnection {
   #resume(): void {
     const held = this.#held;
     this.#held = undefined;
-    if (held === undefined || this.#decode(held, held.length)) this.#reader.resume(this.#onBytes);
+    if (held === undefined || this.#decode(held, held.length)) this.#reader.resume(this.#sink);
   }
 
-  readonly #onBytes = (bytes: Uint8Array, byteCount: number): boolean => {
+  readonly #sink: ByteSink = {
+    take: (bytes, byteCount) => {
+      this.#count(byteCount);
+      return this.#decode(bytes, byteCount);
+    },
+    room: () => (this.#phase.name === 'open' ? this.#decoder.room : undefined),
+    filled: (byteCount) => {
+      this.#count(byteCount);
+      try {
+        this.#decoder.filled(byteCount);
+      } catch (error) {
+        this.#onThrown(ShoalError.from(error));
+        return true;
+      }
+      this.#liveness.onDecoded(this.#decoder.hasPartialFrame, this.#decoder.frameCount, this.#readAtMs);
+      return true;
+    },
+  };
+
+  #count(byteCount: number): void {
     this.#bytesReceived += byteCount;
     this.#readAtMs = this.#clock();
     this.#liveness.onBytes(this.#readAtMs);
-    return this.#decode(bytes, byteCount);
-  };
+  }
 
   /** False: the rest is kept, and reading has to stop. */
   #decode(bytes: Uint8Array, byteCount: number): boolean {
@@ -378,7 +396,7 @@ export class FramedConnection {
       if (this.#socket.readableEnded) this.#socket.destroy();
     });
     // bytes left unread would turn our end into a reset, which can overtake the goodbye
-    this.#reader.resume(this.#onBytes);
+    this.#reader.resume(this.#sink);
   }
 
   /** To `closing` or `closed`, once; tells the handler when this turn is over. */

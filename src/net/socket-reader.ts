@@ -1,12 +1,12 @@
 /**
  * How bytes come out of a socket. Sockets that we dial read into one memory shared by all of this thread: no allocation for a
- * packet, half the CPU time of 'data' events. Node offers that only at connect; accepted sockets use 'data'.
- * Whoever finds a way to give them the same puts it here, behind a test that it works.
+ * packet, half the CPU time of 'data' events. Node offers that only at connect; accepted sockets use 'data'. Payloads are read to
+ * their place directly where that is possible (direct-read.ts).
  */
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { createDirectReader, type ByteSink, type DirectReader } from './direct-read.ts';
 
-/** Takes `bytes[0, byteCount)`, which are valid only during the call. False: stop reading until `resume`. */
-export type ByteSink = (bytes: Uint8Array, byteCount: number) => boolean;
+export type { ByteSink } from './direct-read.ts';
 
 export interface SocketReader {
   readonly socket: Socket;
@@ -16,16 +16,32 @@ export interface SocketReader {
 
 /** Measured from 64 KiB to 256 KiB: each doubling moves two percent more on a busy machine; it is one buffer for all sockets. */
 const SHARED_READ_BYTES = 262_144;
-const sharedMemory = new Uint8Array(SHARED_READ_BYTES);
+/** With direct reads Node's own have to find the next header only; what else they bring is copied. */
+const SMALL_READ_BYTES = 4_096;
+
+let direct: DirectReader | undefined | 'untried' = 'untried';
+let sharedMemory: Uint8Array | undefined;
+
+function directReader(): DirectReader | undefined {
+  if (direct === 'untried') direct = createDirectReader();
+  return direct;
+}
+
+function takeAll(socket: Socket, sink: ByteSink, bytes: Uint8Array, byteCount: number): boolean {
+  if (!sink.take(bytes, byteCount)) return false;
+  const reader = directReader();
+  return reader === undefined || reader.read(socket, sink);
+}
 
 /** A socket that is being connected. Nothing is read before `resume`. */
 export function connectReader(options: TcpNetConnectOpts): SocketReader {
   let sink: ByteSink | undefined;
-  const socket = connect({
+  sharedMemory ??= new Uint8Array(directReader() === undefined ? SHARED_READ_BYTES : SMALL_READ_BYTES);
+  const socket: Socket = connect({
     ...options,
     onread: {
       buffer: sharedMemory,
-      callback: (byteCount, bytes) => sink === undefined || sink(bytes, byteCount),
+      callback: (byteCount, bytes) => sink === undefined || takeAll(socket, sink, bytes, byteCount),
     },
   });
   socket.pause();
@@ -42,7 +58,7 @@ export function connectReader(options: TcpNetConnectOpts): SocketReader {
 export function acceptedReader(socket: Socket): SocketReader {
   let sink: ByteSink | undefined;
   const onData = (bytes: Buffer): void => {
-    if (sink !== undefined && !sink(bytes, bytes.length)) socket.pause();
+    if (sink !== undefined && !takeAll(socket, sink, bytes, bytes.length)) socket.pause();
   };
   return {
     socket,

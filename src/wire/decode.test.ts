@@ -74,6 +74,37 @@ describe('FrameDecoder', () => {
     );
   });
 
+  it('delivers the same when payloads are put to their place directly, wherever the pieces end', () => {
+    fc.assert(
+      fc.property(
+        fc.array(arbitraryItem, { minLength: 1, maxLength: 8 }),
+        fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 20 }),
+        (items, sizes) => {
+          const recorder = createRecorder();
+          const decoder = new FrameDecoder(recorder);
+          const stream = streamOf(items);
+          for (let at = 0, turn = 0; at < stream.length; turn++) {
+            const size = Math.min(sizes[turn % sizes.length] ?? 1, stream.length - at);
+            const { room } = decoder;
+            if (room !== undefined && turn % 3 > 0) {
+              const direct = Math.min(size, room.length);
+              room.set(stream.subarray(at, at + direct));
+              decoder.filled(direct);
+              at += direct;
+            } else {
+              decoder.push(stream, at, at + size);
+              at += size;
+            }
+          }
+          expect(recorder.items).toEqual(items);
+          expect(decoder.room).toBeUndefined();
+          expect(() => decoder.filled(1)).toThrow('no room');
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   it('throws nothing but protocol errors at arbitrary bytes, and keeps no more than has arrived', () => {
     const frameLike = fc
       .tuple(fc.nat(300), fc.nat(255), fc.uint8Array({ maxLength: 300 }))

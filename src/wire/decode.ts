@@ -120,6 +120,29 @@ export class FrameDecoder {
     return at - start;
   }
 
+  /** Where the next bytes of the stream go, if they are payload with a destination: whoever can puts them there, and says `filled`. */
+  get room(): Uint8Array | undefined {
+    if (this.#state !== 'payload' || this.#failure !== undefined) return undefined;
+    return this.#destination?.subarray(this.#gathered, this.#bodyBytes);
+  }
+
+  /** The next `byteCount` bytes of the stream have been put at the beginning of `room`. Throws what a handler throws. */
+  filled(byteCount: number): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#state !== 'payload' || byteCount > this.#bodyBytes - this.#gathered)
+      throw new ShoalError('bug', `${byteCount} bytes were put where there is no room for them`);
+    this.#stopped = false;
+    this.#stepCount++;
+    this.#gathered += byteCount;
+    try {
+      this.#endPayload();
+    } catch (error) {
+      this.#failure = ShoalError.from(error);
+      this.#release();
+      throw error;
+    }
+  }
+
   #step(bytes: Uint8Array, at: number, end: number): number {
     switch (this.#state) {
       case 'header':
@@ -253,11 +276,16 @@ export class FrameDecoder {
     const destination = this.#destination;
     if (destination !== undefined) this.#copy(bytes, at, taken, destination, this.#gathered);
     this.#gathered += taken;
-    if (this.#gathered < this.#bodyBytes) return at + taken;
-    const header = this.#header;
-    this.#nextFrame();
-    if (destination !== undefined && header !== undefined) this.#handler.fragmentEnd(header);
+    this.#endPayload();
     return at + taken;
+  }
+
+  #endPayload(): void {
+    if (this.#gathered < this.#bodyBytes) return;
+    const header = this.#header;
+    const hasDestination = this.#destination !== undefined;
+    this.#nextFrame();
+    if (hasDestination && header !== undefined) this.#handler.fragmentEnd(header);
   }
 
   #stepSkip(at: number, end: number): number {
