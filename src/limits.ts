@@ -167,6 +167,13 @@ export const STICK_WITHIN_MS = 200;
 export const UP_FEEDBACK_MS = 1_000;
 export const UP_FEEDBACK_IDLE_SHARE = 0.05;
 export const UP_FEEDBACK_SLOTS_MAX = 8;
+/** A rate limit saves up this much of its rate, and is taken from in pieces of this much of it, but of no fewer bytes than PIECE_BYTES_MIN. */
+export const RATE_BURST_MS = 50;
+export const RATE_PIECE_MS = 20;
+export const RATE_PIECE_BYTES_MIN = 2 * KiB;
+/** What a limit could not let through because this process was held up is owed, up to so much of the rate, and paid back at this share of it. */
+export const RATE_ARREARS_MAX_MS = 2_000;
+export const RATE_ARREARS_SHARE = 0.2;
 /** In single-source mode the choice waits this long for round-trip times of all. */
 export const SINGLE_CHOICE_MS = 1_000;
 /** Rarest-first looks at so many chunks one by one; after that it scans the maps. */

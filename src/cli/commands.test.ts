@@ -20,6 +20,8 @@ import {
   trackerEntry,
 } from './fixtures.ts';
 import { COMMANDS } from './program.ts';
+import type { NodeStatus } from '../peer/api.ts';
+import type { RunningNode } from '../peer/control-client.ts';
 import type { Services } from './services.ts';
 
 let folder = '';
@@ -474,6 +476,9 @@ describe('status', () => {
     const statuses: Awaited<ReturnType<Services['readNodeStatuses']>> = [
       {
         peer: 'ab'.repeat(16),
+        pid: 4711,
+        limitUp: 10_000_000,
+        limitDown: null,
         address: '127.0.0.1:9001',
         tracker: { url: 'http://127.0.0.1:9000', state: 'away' },
         roots: ['/data'],
@@ -500,6 +505,70 @@ describe('status', () => {
     const { stdout, code } = runFake(['status'], { readNodeStatuses: () => Promise.resolve(statuses) });
     expect(await code).toBe(0);
     expect(stdout.text).toContain('http://127.0.0.1:9000 (away)');
+    expect(stdout.text).toMatch(/limits +10 MB\/s up, none down/);
     expect(stdout.text).toMatch(/big\.bin +50 % +stalled: no-source/);
+  });
+});
+
+describe('limit', () => {
+  const running = (parts: Partial<NodeStatus>): { node: RunningNode; told: unknown[] } => {
+    const told: unknown[] = [];
+    let status = { ...IDLE_NODE, ...parts };
+    const node: RunningNode = {
+      status,
+      get: () => Promise.reject(new Error('not asked')),
+      setLimits: (limits) => {
+        told.push(limits);
+        status = { ...status, limitUp: limits.up ?? null, limitDown: limits.down ?? null };
+        return Promise.resolve(status);
+      },
+    };
+    return { node, told };
+  };
+  const IDLE_NODE: NodeStatus = {
+    peer: 'ab'.repeat(16),
+    pid: 1,
+    address: '127.0.0.1:9001',
+    tracker: { url: 'http://127.0.0.1:9000', state: 'connected' },
+    roots: [],
+    sharedFiles: 0,
+    sharedBytes: 0,
+    limitUp: null,
+    limitDown: null,
+    connections: 0,
+    uploadedBytes: 0,
+    downloadedBytes: 0,
+    transfers: [],
+  };
+
+  it('is set for every node, or for the one named by address, process or peer id', async () => {
+    const [one, other] = [running({}), running({ pid: 2, address: '127.0.0.1:9002', peer: 'cd'.repeat(16) })];
+    const services = { findNodes: () => Promise.resolve([one.node, other.node]) };
+    const all = runFake(['limit', '--up', '10M', '--down', 'none'], services);
+    expect(await all.code).toBe(0);
+    expect(one.told).toEqual([{ up: 10_000_000, down: null }]);
+    expect(other.told).toEqual(one.told);
+    expect(all.stdout.text).toMatch(/127\.0\.0\.1:9001 \(process 1\): up at most 10 MB\/s, down unlimited/);
+    for (const which of ['127.0.0.1:9002', '2', 'CDCDCD']) {
+      expect(await runFake(['limit', '--down', '500mbit', '--node', which], services).code).toBe(0);
+    }
+    expect(one.told).toHaveLength(1);
+    expect(other.told.slice(1)).toEqual(Array.from({ length: 3 }, () => ({ up: undefined, down: 62_500_000 })));
+  });
+
+  it('shows the limits when none is given, and changes nothing', async () => {
+    const { node, told } = running({ limitUp: 5_000 });
+    const shown = runFake(['limit', '--json'], { findNodes: () => Promise.resolve([node]) });
+    expect(await shown.code).toBe(0);
+    expect(told).toEqual([]);
+    expect(JSON.parse(shown.stdout.text)).toMatchObject([{ limitUp: 5_000, limitDown: null }]);
+  });
+
+  it('fails when there is no such node, and for what is no rate', async () => {
+    const { node } = running({});
+    expect(
+      await runFake(['limit', '--up', '1M', '--node', '9'], { findNodes: () => Promise.resolve([node]) }).code,
+    ).toBe(1);
+    expect(await runFake(['limit', '--up', 'fast'], { findNodes: () => Promise.resolve([node]) }).code).toBe(2);
   });
 });

@@ -158,6 +158,7 @@ const noServices: Services = {
   createTrackerClient: absent,
   hashFile: absent,
   readNodeStatuses: absent,
+  findNodes: absent,
   findNodeFor: () => Promise.resolve(undefined),
 };
 
@@ -170,6 +171,7 @@ export function fakeNode(parts: Partial<PeerNode> = {}): { node: PeerNode; close
     share: () => Promise.resolve(),
     get: absent,
     status: absent,
+    setLimits: absent,
     close: () => {
       closes++;
       return Promise.resolve();

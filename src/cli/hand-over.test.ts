@@ -6,11 +6,14 @@ import type { Services } from './services.ts';
 
 const STATUS: NodeStatus = {
   peer: 'ab'.repeat(16),
+  pid: 4711,
   address: '127.0.0.1:9001',
   tracker: { url: 'http://127.0.0.1:9000', state: 'connected' },
   roots: ['/shared'],
   sharedFiles: 0,
   sharedBytes: 0,
+  limitUp: null,
+  limitDown: null,
   connections: 0,
   uploadedBytes: 0,
   downloadedBytes: 0,
@@ -22,7 +25,11 @@ function running(get: PeerNode['get'], own: Partial<Services> = {}): { services:
   const asked: unknown[] = [];
   const findNodeFor: Services['findNodeFor'] = ({ output, trackerUrls }) => {
     asked.push({ output, trackerUrls });
-    return Promise.resolve({ node: { status: STATUS, get }, output: '/shared/', folder: '/shared' });
+    return Promise.resolve({
+      node: { status: STATUS, get, setLimits: () => Promise.resolve(STATUS) },
+      output: '/shared/',
+      folder: '/shared',
+    });
   };
   return { services: { ...own, findNodeFor }, asked };
 }

@@ -63,6 +63,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     group: LOOK,
     load: async () => (await import('./commands/status.ts')).defineStatus,
   },
+  limit: {
+    summary: 'change the rate limits of nodes that run on this machine',
+    group: LOOK,
+    load: async () => (await import('./commands/limit.ts')).defineLimit,
+  },
   demo: {
     summary: 'show it all at work: a tracker, three sharing peers, one download',
     group: LOOK,

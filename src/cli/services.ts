@@ -28,6 +28,8 @@ export interface Services {
   hashFile(path: string, options?: HashFileOptions): Promise<HashedFile>;
   /** What the nodes of this user on this machine say of themselves; with `dataDir` only that one's. */
   readNodeStatuses(options: NodeQuery & { readonly dataDir?: string | undefined }): Promise<readonly NodeStatus[]>;
+  /** The same nodes, to be told something. */
+  findNodes(options: NodeQuery & { readonly dataDir?: string | undefined }): Promise<readonly RunningNode[]>;
   /** A running node that shares the folder into which `output` leads, to download there instead of a node of our own. */
   findNodeFor(
     options: NodeQuery & { readonly output: string | undefined; readonly trackerUrls: readonly string[] },
@@ -55,6 +57,11 @@ export const systemServices: Services = {
     const { readNodeStatuses } = await import('../peer/control-client.ts');
     const home = await homeOfNodes();
     return home === undefined ? [] : readNodeStatuses({ ...query, home });
+  },
+  async findNodes(query) {
+    const { findNodes } = await import('../peer/control-client.ts');
+    const home = await homeOfNodes();
+    return home === undefined ? [] : findNodes({ ...query, home });
   },
   async findNodeFor({ output, ...query }) {
     const { findNodeFor, handOverTarget } = await import('../peer/control-client.ts');

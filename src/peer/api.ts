@@ -117,14 +117,25 @@ export interface TransferStatus {
   readonly bytesPerSecondDown: number;
 }
 
+/** Bytes a second; null: no limit; undefined: as it is. */
+export interface NodeLimits {
+  readonly up?: number | null | undefined;
+  readonly down?: number | null | undefined;
+}
+
 export interface NodeStatus {
   readonly peer: string;
+  /** Of its process. */
+  readonly pid: number;
   readonly address: string;
   readonly tracker: { readonly url: string; readonly state: 'connected' | 'away' };
   /** Absolute paths, without symbolic links, of the folders and files that are shared. */
   readonly roots: readonly string[];
   readonly sharedFiles: number;
   readonly sharedBytes: number;
+  /** Bytes a second; null: no limit. */
+  readonly limitUp: number | null;
+  readonly limitDown: number | null;
   readonly connections: number;
   readonly uploadedBytes: number;
   readonly downloadedBytes: number;
@@ -141,6 +152,8 @@ export interface PeerNode {
   /** Downloads one content; resolves when it is whole, verified and in place. Rejects with a ShoalError. */
   get(options: GetOptions): Promise<GetResult>;
   status(): NodeStatus;
+  /** Changes the limits of a running node, at once and for all its transfers; answers its status after that. */
+  setLimits(limits: NodeLimits): NodeStatus;
   /** Leaves the swarm and the tracker, flushes journals, closes every handle. */
   close(): Promise<void>;
 }

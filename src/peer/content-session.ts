@@ -8,6 +8,7 @@ import { chunkBytes, type ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
 import type { Candidate, CloseReason, LinkId, StallReason, SwarmAction, SwarmFact } from '../swarm/facts.ts';
 import type { IncomingFragment } from '../swarm/requests.ts';
+import type { TokenBucket } from '../swarm/token-bucket.ts';
 import { Swarm, type NeighbourView } from '../swarm/swarm.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
@@ -60,6 +61,8 @@ export interface SessionOptions {
   readonly peerExchange?: boolean;
   readonly upBytesPerSecond: number;
   readonly downBytesPerSecond: number;
+  /** The limit in `downBytesPerSecond`, shared with other contents; undefined: it is for this one alone. */
+  readonly downBucket?: TokenBucket;
   readonly events: SessionEvents;
 }
 
@@ -120,6 +123,7 @@ export class ContentSession {
         peerExchange: options.peerExchange ?? true,
         upBytesPerSecond: options.upBytesPerSecond,
         downBytesPerSecond: options.downBytesPerSecond,
+        ...(options.downBucket === undefined ? {} : { downBucket: options.downBucket }),
       },
       nowMs,
     );
@@ -426,6 +430,7 @@ export class ContentSession {
     if (open === undefined) return;
     this.#options.uploader.start({
       link: open.link,
+      content: this,
       requestId,
       chunkIndex,
       byteCount: chunkBytes(this.layout, chunkIndex),

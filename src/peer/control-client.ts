@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { dirname, resolve, sep } from 'node:path';
 import { ShoalError, systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
-import type { GetOptions, GetResult, NodeStatus } from './api.ts';
+import type { GetOptions, GetResult, NodeLimits, NodeStatus } from './api.ts';
 import { createLineReader } from './control-lines.ts';
 import { encodeLine, readAnswer, type ControlAnswer, type ControlRequest } from './control-messages.ts';
 import { controlAt, dataDirectoryPlace, listControls, removeLeftOver, type ControlSpot } from './control-place.ts';
@@ -27,14 +27,23 @@ export interface RunningNode {
   readonly status: NodeStatus;
   /** Has it download; the same promises as a node's own `get`. `output` has to be absolute, inside one of its roots. */
   get(options: GetOptions): Promise<GetResult>;
+  /** Changes its limits; its status after that. */
+  setLimits(limits: NodeLimits): Promise<NodeStatus>;
+}
+
+/** All live nodes, in order of their addresses. */
+export async function findNodes(options: AskOptions): Promise<readonly RunningNode[]> {
+  const answers = await Promise.all((await findSpots(options)).map((spot) => askSpot(spot, options)));
+  // a node may be found in two places
+  const byPeer = new Map(answers.flatMap((one) => (one === undefined ? [] : [[one.status.peer, one]])));
+  return [...byPeer.values()].toSorted((a, b) =>
+    a.status.address.localeCompare(b.status.address, 'en', { numeric: true }),
+  );
 }
 
 /** What all live nodes say of themselves, in order of their addresses. */
 export async function readNodeStatuses(options: AskOptions): Promise<readonly NodeStatus[]> {
-  const answers = await Promise.all((await findSpots(options)).map((spot) => askSpot(spot, options)));
-  // a node may be found in two places
-  const byPeer = new Map(answers.flatMap((one) => (one === undefined ? [] : [[one.status.peer, one.status]])));
-  return [...byPeer.values()].toSorted((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true }));
+  return (await findNodes(options)).map(({ status }) => status);
 }
 
 export interface HandOverOptions extends AskOptions {
@@ -102,7 +111,11 @@ async function askSpot(spot: ControlSpot, { signal, onSilent }: AskOptions): Pro
   const deadline = AbortSignal.timeout(limits.CONTROL_ANSWER_TIMEOUT_MS);
   try {
     const status = await askStatus(address, signal === undefined ? deadline : AbortSignal.any([signal, deadline]));
-    return { status, get: (options) => handOver(address, options) };
+    return {
+      status,
+      get: (options) => handOver(address, options),
+      setLimits: (changes) => changeLimits(address, changes),
+    };
   } catch (error) {
     signal?.throwIfAborted();
     if (isNobody(error)) {
@@ -119,6 +132,14 @@ async function askSpot(spot: ControlSpot, { signal, onSilent }: AskOptions): Pro
 /** What a node at this address says of itself. */
 export async function askStatus(address: string, signal: AbortSignal): Promise<NodeStatus> {
   const last = await converse(address, { id: 1, method: 'status' }, { signal, cancelMs: 0, onAnswer: () => undefined });
+  if (last.event !== 'status') throw unexpected(last.event);
+  return last.status;
+}
+
+async function changeLimits(address: string, { up, down }: NodeLimits): Promise<NodeStatus> {
+  const signal = AbortSignal.timeout(limits.CONTROL_ANSWER_TIMEOUT_MS);
+  const request = { id: 1, method: 'limit' as const, up, down };
+  const last = await converse(address, request, { signal, cancelMs: 0, onAnswer: () => undefined });
   if (last.event !== 'status') throw unexpected(last.event);
   return last.status;
 }

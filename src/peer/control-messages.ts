@@ -6,7 +6,7 @@ import { isAbsolute } from 'node:path';
 import { isSha256Hex, type Sha256Hex } from '../content/digest.ts';
 import { ERROR_TABLE, ShoalError, type ErrorCode } from '../errors.ts';
 import { parseAddress } from '../net/address.ts';
-import type { GetOptions, GetProgress, GetResult, NodeStatus, SourceTally, TransferStatus } from './api.ts';
+import type { GetOptions, GetProgress, GetResult, NodeLimits, NodeStatus, SourceTally, TransferStatus } from './api.ts';
 import {
   isFlag,
   isList,
@@ -29,6 +29,7 @@ export type RequestId = string | number;
 
 export type ControlRequest =
   | { readonly id: RequestId; readonly method: 'status' }
+  | ({ readonly id: RequestId; readonly method: 'limit' } & NodeLimits)
   | ({ readonly id: RequestId; readonly method: 'get' } & HandedGet);
 
 export interface ControlProblem {
@@ -80,6 +81,9 @@ const isPeerAddress: Check<string> = (value): value is string => {
   }
 };
 
+const isRate: Check<number> = (value): value is number => isNumber(value) && value >= 1;
+const isLimits = isShape<NodeLimits>({ up: isOptional(isOrNull(isRate)), down: isOptional(isOrNull(isRate)) });
+
 const isHandedGet = isShape<HandedGet>({
   what: isWhat,
   output: isOutput,
@@ -105,6 +109,10 @@ export function readRequest(
   switch (value.method) {
     case 'status':
       return { request: { id, method: 'status' } };
+    case 'limit': {
+      if (!isLimits(value)) return refuse('a limit is a number of bytes a second above 0, or null for none');
+      return { request: { id, method: 'limit', up: value.up, down: value.down } };
+    }
     case 'get': {
       if (!isHandedGet(value)) return refuse('the get has a field that is missing, too long or not what it should be');
       const { what, output, expectedSha256, from, single, sequential, stallTimeoutMs } = value;
@@ -132,11 +140,14 @@ const isTransfer = isShape<TransferStatus>({
 
 const isStatus = isShape<NodeStatus>({
   peer: isText,
+  pid: isNumber,
   address: isText,
   tracker: isShape<NodeStatus['tracker']>({ url: isText, state: isOneOf('connected', 'away') }),
   roots: isList(isText),
   sharedFiles: isNumber,
   sharedBytes: isNumber,
+  limitUp: isOrNull(isNumber),
+  limitDown: isOrNull(isNumber),
   connections: isNumber,
   uploadedBytes: isNumber,
   downloadedBytes: isNumber,

@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, sep } from 'node:path';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
-import type { NodeStatus, PeerNode } from './api.ts';
+import type { NodeLimits, NodeStatus, PeerNode } from './api.ts';
 import { createLineReader } from './control-lines.ts';
 import {
   encodeLine,
@@ -21,7 +21,7 @@ import {
 import { bindControl, removeControl, type ControlPlace } from './control-place.ts';
 
 /** What a node is asked for. */
-export type ControlHost = Pick<PeerNode, 'status' | 'get'>;
+export type ControlHost = Pick<PeerNode, 'status' | 'get' | 'setLimits'>;
 
 export interface ControlServer {
   /** What to connect to. */
@@ -137,10 +137,15 @@ class Caller {
     const { id } = request;
     try {
       if (request.method === 'status') this.#answer(id, { event: 'status', status: brief(this.#host.status()) });
+      else if (request.method === 'limit') this.#answer(id, { event: 'status', status: brief(this.#limit(request)) });
       else await this.#get(id, request);
     } catch (error) {
       this.#answer(id, { event: 'error', error: problemOf(this.#explain(ShoalError.from(error))) });
     }
+  }
+
+  #limit({ up, down }: NodeLimits): NodeStatus {
+    return this.#host.setLimits({ up, down });
   }
 
   async #get(id: RequestId, { what, output, ...rest }: HandedGet): Promise<void> {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ShoalError } from '../errors.ts';
 import { CONTROL_CONNECTIONS_MAX, CONTROL_LINE_BYTES_MAX, CONTROL_PATH_BYTES_MAX } from '../limits.ts';
 import type { GetOptions, GetResult, NodeStatus } from './api.ts';
-import { askStatus, findNodeFor, handOver, handOverTarget, readNodeStatuses } from './control-client.ts';
+import { askStatus, findNodeFor, findNodes, handOver, handOverTarget, readNodeStatuses } from './control-client.ts';
 import { dataDirectoryPlace, listControls, recordControl, runPlace } from './control-place.ts';
 import { ControlPoints } from './control-points.ts';
 import { serveControl, type ControlHost, type ControlServer } from './control-server.ts';
@@ -36,11 +36,14 @@ afterEach(async () => {
 function statusOf(parts: Partial<NodeStatus> = {}): NodeStatus {
   return {
     peer: 'ab'.repeat(16),
+    pid: 4711,
     address: '127.0.0.1:9001',
     tracker: { url: TRACKER, state: 'connected' },
     roots: [shared],
     sharedFiles: 2,
     sharedBytes: 20,
+    limitUp: null,
+    limitDown: null,
     connections: 0,
     uploadedBytes: 0,
     downloadedBytes: 0,
@@ -63,7 +66,16 @@ const RESULT: GetResult = {
 const PROGRESS = { bytes: 5, total: 10, bytesPerSecond: 1, peers: 1, etaSeconds: null, stalled: null, name: 'big.bin' };
 
 function hostOf(parts: Partial<NodeStatus> = {}, get: ControlHost['get'] = () => Promise.resolve(RESULT)): ControlHost {
-  return { status: () => statusOf(parts), get };
+  let limits: Pick<NodeStatus, 'limitUp' | 'limitDown'> = { limitUp: null, limitDown: null };
+  const status = (): NodeStatus => statusOf({ ...parts, ...limits });
+  return {
+    status,
+    get,
+    setLimits: ({ up = limits.limitUp, down = limits.limitDown }) => {
+      limits = { limitUp: up, limitDown: down };
+      return status();
+    },
+  };
 }
 
 /** A download that goes on until it is cancelled; `begun` resolves with what it was asked for. */
@@ -117,6 +129,16 @@ describe('the socket', () => {
     expect(await askStatus(server.address, signal())).toEqual(statusOf());
     await server.close();
     expect(await readdir(dataDir)).toEqual([]);
+  });
+
+  it('changes the limits of the node that runs, one or both, and takes them away', async () => {
+    await serve(hostOf());
+    const [node] = await findNodes({ home });
+    expect(await node?.setLimits({ up: 10_000_000 })).toMatchObject({ limitUp: 10_000_000, limitDown: null });
+    expect(await node?.setLimits({ down: 5 })).toMatchObject({ limitUp: 10_000_000, limitDown: 5 });
+    expect(await node?.setLimits({ up: null, down: null })).toMatchObject({ limitUp: null, limitDown: null });
+    await expect(node?.setLimits({ up: 0 })).rejects.toMatchObject({ code: 'usage' });
+    await expect(node?.setLimits({ up: Number.NaN, down: -1 })).rejects.toMatchObject({ code: 'usage' });
   });
 
   it('takes the place of what a dead node left', async () => {

@@ -16,7 +16,16 @@ import { createChunkWorkers, type SharedBytes } from '../storage/chunk-workers.t
 import type { PartialFile } from '../storage/partial-file.ts';
 import { createWholeDigest, type WholeDigest } from '../storage/whole-digest.ts';
 import { Announcer } from './announcer.ts';
-import type { GetOptions, GetResult, NodeOptions, NodeStatus, PeerNode, ShareOptions, TransferStatus } from './api.ts';
+import type {
+  GetOptions,
+  GetResult,
+  NodeLimits,
+  NodeOptions,
+  NodeStatus,
+  PeerNode,
+  ShareOptions,
+  TransferStatus,
+} from './api.ts';
 import { createReceiveBuffers, createSendBuffers } from './chunk-buffers.ts';
 import type { ContentSession, SessionEvents } from './content-session.ts';
 import { ControlPoints } from './control-points.ts';
@@ -78,7 +87,6 @@ class Node implements PeerNode {
       buffers: createReceiveBuffers((buffer) => this.#workers.forget(buffer.buffer)),
       uploader: this.#uploader,
       clock: this.#clock,
-      upBytesPerSecond,
       downBytesPerSecond,
       dialNative: (session, contentId, candidate, signal) =>
         this.#native.dial(session, contentId, candidate.addresses, candidate.key, signal),
@@ -95,6 +103,7 @@ class Node implements PeerNode {
     this.#range = new RangeFrontend({
       open: (name) => Promise.resolve(this.#shared?.openForRange(name)),
       reserve: (byteCount) => this.#uploader.reserve(byteCount),
+      pieceBytes: () => this.#uploader.pieceBytes,
       onSent: (byteCount) => {
         this.#rangeSentBytes += byteCount;
       },
@@ -150,16 +159,26 @@ class Node implements PeerNode {
     const { past } = this.#sessions;
     return {
       peer: this.peerId,
+      pid: process.pid,
       address: this.address,
       tracker: { url: this.#tracker.url, state: this.#announcer.state },
       roots: this.#shared?.roots ?? [],
       sharedFiles: this.#shared?.fileCount ?? 0,
       sharedBytes: this.#shared?.byteCount ?? 0,
+      limitUp: finiteOrNull(this.#uploader.limit),
+      limitDown: finiteOrNull(this.#sessions.downLimit),
       connections: this.#connections.size,
       uploadedBytes: open.reduce((sum, { session }) => sum + session.sentBytes, past.up + this.#rangeSentBytes),
       downloadedBytes: open.reduce((sum, { session }) => sum + session.receivedBytes, past.down),
       transfers: open.map((one) => transferStatus(one, nowMs)),
     };
+  }
+
+  setLimits({ up, down }: NodeLimits): NodeStatus {
+    if (up !== undefined) this.#uploader.setLimit(up ?? Number.POSITIVE_INFINITY);
+    if (down !== undefined) this.#sessions.setDownLimit(down ?? Number.POSITIVE_INFINITY);
+    this.#sessions.limitsChanged();
+    return this.status();
   }
 
   close(): Promise<void> {
@@ -368,4 +387,8 @@ function transferStatus({ name, manifest, session }: OpenSession, nowMs: number)
     bytesPerSecondUp: Math.round(swarm.upBytesPerSecond(nowMs)),
     bytesPerSecondDown: Math.round(swarm.downBytesPerSecond(nowMs)),
   };
+}
+
+function finiteOrNull(rate: number): number | null {
+  return Number.isFinite(rate) ? rate : null;
 }

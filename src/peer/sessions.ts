@@ -12,6 +12,7 @@ import { SESSION_IDLE_MS } from '../limits.ts';
 import { parseAddress } from '../net/address.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { Candidate, LinkId } from '../swarm/facts.ts';
+import { TokenBucket } from '../swarm/token-bucket.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { ContentSession, type ChunkStore, type SessionEvents, type SessionOptions } from './content-session.ts';
 import { RangeSource } from './range-source.ts';
@@ -47,7 +48,7 @@ export interface SessionsOptions {
   readonly buffers: ChunkBuffers<SharedBytes>;
   readonly uploader: Uploader;
   readonly clock: () => number;
-  readonly upBytesPerSecond: number;
+  /** Of the node, over all contents; Infinity: none. */
   readonly downBytesPerSecond: number;
   /** Connects natively and joins the session; rejects when no address answers. */
   readonly dialNative: (
@@ -67,11 +68,13 @@ export class Sessions {
   readonly #abort = new AbortController();
   readonly #sweeper: NodeJS.Timeout;
   #peerExchange = true;
+  readonly #downBucket: TokenBucket;
   /** Bytes of sessions that are closed. */
   readonly past = { up: 0, down: 0 };
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#downBucket = new TokenBucket(options.downBytesPerSecond, options.clock());
     this.#sweeper = setInterval(() => this.#sweep(), SESSION_IDLE_MS / 4).unref();
   }
 
@@ -88,15 +91,16 @@ export class Sessions {
     const key = keyOf(plan);
     if (this.#abort.signal.aborted) throw new ShoalError('cancelled', 'the node is closing');
     if (this.#open.has(key)) throw new ShoalError('conflict', `this node is busy with ${plan.name} already`);
-    const { ownKey, buffers, uploader, clock, upBytesPerSecond, downBytesPerSecond } = this.#options;
+    const { ownKey, buffers, uploader, clock } = this.#options;
     const { layout, have, store, verify, order, single, events, manifest } = plan;
     const session: ContentSession = new ContentSession({
       ownKey,
       buffers,
       uploader,
       clock,
-      upBytesPerSecond,
-      downBytesPerSecond,
+      upBytesPerSecond: uploader.limit,
+      downBytesPerSecond: this.downLimit,
+      downBucket: this.#downBucket,
       layout,
       have,
       store,
@@ -132,6 +136,20 @@ export class Sessions {
     this.#abort.abort();
     clearInterval(this.#sweeper);
     await Promise.all([...this.#open.values()].map((open) => this.close(open, ['served', 'fetching', 'kept'])));
+  }
+
+  /** Bytes a second, over all contents; Infinity: none. */
+  get downLimit(): number {
+    return this.#downBucket.bytesPerSecond;
+  }
+
+  setDownLimit(bytesPerSecond: number): void {
+    this.#downBucket.setRate(bytesPerSecond, this.#options.clock());
+  }
+
+  /** The limits of the node are others now: the sessions plan with them. */
+  limitsChanged(): void {
+    for (const { session } of this.#open.values()) session.setLimits(this.#options.uploader.limit, this.downLimit);
   }
 
   /** By the tracker's word; holds for sessions to come too. */

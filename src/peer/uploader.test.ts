@@ -50,6 +50,7 @@ function createBench(bytesPerSecond = Number.POSITIVE_INFINITY) {
   const send = (link: PeerLink, requestId: number, more: Partial<ChunkSend> = {}): void =>
     uploader.start({
       link,
+      content: buffers,
       requestId,
       chunkIndex: requestId,
       byteCount: CHUNK,
@@ -222,5 +223,37 @@ test('who paces itself waits for the same limit', async () => {
   for (let at = 0; at < 5; at++) await uploader.reserve(100_000);
   // the first is free, and each of the others waits until the one before it is paid for
   expect(performance.now() - startedAtMs).toBeGreaterThan(140);
+  uploader.close();
+});
+
+test('contents share the limit evenly, whatever the number of sends of each; a new limit holds at once', async () => {
+  const rate = 1_000_000;
+  const { uploader, clock, order, send } = createBench(rate);
+  const [many, one] = [{}, {}];
+  const links = ['a', 'b', 'c', 'd'].map((key) => new HeldLink(key, order));
+  links.forEach((link, index) => {
+    for (let requestId = 0; requestId < 8; requestId++) send(link, requestId, { content: index < 3 ? many : one });
+  });
+  await turn();
+  const bytesOf = (link: HeldLink): number => link.fragments.reduce((sum, { byteCount }) => sum + byteCount, 0);
+  const run = (untilMs: number): number => {
+    const before = links.reduce((sum, link) => sum + bytesOf(link), 0);
+    for (; clock.nowMs < untilMs; clock.nowMs++) {
+      uploader.pump();
+      for (const link of links) link.flush();
+    }
+    return links.reduce((sum, link) => sum + bytesOf(link), 0) - before;
+  };
+  run(500);
+  const first = run(1_500);
+  expect(first / rate).toBeGreaterThan(0.97);
+  expect(first / rate).toBeLessThan(1.03);
+  const [a = 0, b = 0, c = 0, d = 0] = links.map(bytesOf);
+  expect(d / (a + b + c)).toBeGreaterThan(0.9);
+  expect(d / (a + b + c)).toBeLessThan(1.1);
+  uploader.setLimit(rate / 4);
+  const second = run(2_500);
+  expect(second / (rate / 4)).toBeGreaterThan(0.9);
+  expect(second / (rate / 4)).toBeLessThan(1.25);
   uploader.close();
 });

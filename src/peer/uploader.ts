@@ -3,9 +3,10 @@
  * held back by the token bucket of the upload limit and by links whose kernel is full. One uploader serves all contents of a
  * node, so that the limit holds for the node.
  */
-import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
+import { SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
+import { FairTurns } from './fair-turns.ts';
 import type { PeerLink } from './peer-link.ts';
 
 /** Bytes of a data frame beside its payload; they count against the limit too. */
@@ -13,6 +14,8 @@ const FRAME_OVERHEAD_BYTES = 20;
 
 export interface ChunkSend {
   readonly link: PeerLink;
+  /** Stands for the content: contents share the uplink evenly. */
+  readonly content: object;
   readonly requestId: number;
   readonly chunkIndex: number;
   readonly byteCount: number;
@@ -45,10 +48,9 @@ export class Uploader {
   readonly #buffers: ChunkBuffers;
   readonly #clock: () => number;
   readonly #bucket: TokenBucket;
-  readonly #active: Active[] = [];
+  readonly #active = new FairTurns<Active>();
   /** Over, but with fragments that their link still holds. */
   readonly #lingering = new Set<Active>();
-  #turn = 0;
   #timer: NodeJS.Timeout | undefined;
   #pumping = false;
 
@@ -57,6 +59,21 @@ export class Uploader {
     this.#buffers = buffers;
     this.#clock = clock;
     this.#bucket = new TokenBucket(bytesPerSecond, clock());
+  }
+
+  /** Bytes a second; Infinity: none. */
+  get limit(): number {
+    return this.#bucket.bytesPerSecond;
+  }
+
+  /** Something is ready to be sent and only the limit holds it back. */
+  get isHeldByLimit(): boolean {
+    return this.#bucket.isWaitedFor;
+  }
+
+  /** What to `reserve` at a time at most, so that the limit is kept smoothly; Infinity without a limit. */
+  get pieceBytes(): number {
+    return this.#bucket.isLimited ? this.#bucket.pieceBytes : Number.POSITIVE_INFINITY;
   }
 
   setLimit(bytesPerSecond: number): void {
@@ -75,7 +92,7 @@ export class Uploader {
       ended: undefined,
       settled: false,
     };
-    this.#active.push(active);
+    this.#active.add(send.content, active);
     void this.#read(active);
   }
 
@@ -94,7 +111,7 @@ export class Uploader {
 
   /** Stops a send at the next fragment boundary; `ended('stopped')` follows unless its last byte is out already. */
   stop(link: PeerLink, requestId: number): void {
-    const active = this.#active.find((one) => one.send.link === link && one.send.requestId === requestId);
+    const active = [...this.#active].find((one) => one.send.link === link && one.send.requestId === requestId);
     if (active === undefined) return;
     active.stopping = true;
     if (active.state === 'sending') this.#end(active, 'stopped', undefined);
@@ -103,7 +120,7 @@ export class Uploader {
   /** Forgets every send of a link that has ended; nothing is reported for them. */
   drop(link: PeerLink): void {
     for (const one of this.#lingering) if (one.send.link === link) one.settled = true;
-    for (const active of this.#active.filter((one) => one.send.link === link)) {
+    for (const active of [...this.#active].filter((one) => one.send.link === link)) {
       active.settled = true;
       active.stopping = true;
       if (active.state === 'sending') this.#end(active, 'stopped', undefined);
@@ -115,24 +132,14 @@ export class Uploader {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      for (let idle = 0; idle < this.#active.length;) {
-        this.#turn = (this.#turn + 1) % this.#active.length;
-        const active = this.#active[this.#turn];
-        if (
-          active === undefined ||
-          active.state !== 'sending' ||
-          active.send.link.unsentBytes >= SOCKET_UNSENT_BYTES_MAX
-        ) {
-          idle++;
-          continue;
-        }
-        const byteCount = Math.min(FRAGMENT_BYTES_MAX, active.send.byteCount - active.offset);
+      for (let active = this.#active.next(canGo); active !== undefined; active = this.#active.next(canGo)) {
+        const byteCount = Math.min(this.#bucket.pieceBytes, active.send.byteCount - active.offset);
         if (!this.#bucket.take(byteCount + FRAME_OVERHEAD_BYTES, this.#clock())) {
           this.#wakeLater();
           break;
         }
+        this.#active.sent(active.send.content, byteCount);
         this.#sendFragment(active, byteCount);
-        idle = 0;
       }
     } finally {
       this.#pumping = false;
@@ -149,7 +156,7 @@ export class Uploader {
 
   close(): void {
     clearTimeout(this.#timer);
-    for (const link of new Set(this.#active.map((active) => active.send.link))) this.drop(link);
+    for (const link of new Set([...this.#active].map((active) => active.send.link))) this.drop(link);
   }
 
   #sendFragment(active: Active, byteCount: number): void {
@@ -190,9 +197,7 @@ export class Uploader {
   #remove(active: Active): void {
     active.state = 'over';
     this.#lingering.add(active);
-    const at = this.#active.indexOf(active);
-    this.#active.splice(at, 1);
-    if (this.#turn >= at) this.#turn--;
+    this.#active.remove(active.send.content, active);
   }
 
   #wakeLater(): void {
@@ -205,4 +210,9 @@ export class Uploader {
       Math.max(1, this.#bucket.waitMs(this.#clock())),
     );
   }
+}
+
+/** It has bytes to send and its link has room for them. */
+function canGo({ state, send }: Active): boolean {
+  return state === 'sending' && send.link.unsentBytes < SOCKET_UNSENT_BYTES_MAX;
 }

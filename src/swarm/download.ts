@@ -50,7 +50,7 @@ export class Download {
     this.#context = context;
     this.#secondSources = new SecondSources(context, this.#ledger);
     this.#picker = new ChunkPicker(context.have, context.random);
-    this.#bucket = new TokenBucket(context.options.downBytesPerSecond, nowMs);
+    this.#bucket = context.options.downBucket ?? new TokenBucket(context.options.downBytesPerSecond, nowMs);
     this.#startedAtMs = nowMs;
     this.#nextCheckMs = nowMs;
     this.#lastGainedMs = nowMs;
@@ -74,7 +74,7 @@ export class Download {
   }
 
   setLimit(bytesPerSecond: number, nowMs: number): void {
-    this.#bucket.setRate(bytesPerSecond, nowMs);
+    if (this.#context.options.downBucket === undefined) this.#bucket.setRate(bytesPerSecond, nowMs);
     this.#nextCheckMs = nowMs;
   }
 
@@ -163,7 +163,7 @@ export class Download {
       return this.#soleLink === undefined ? 'busy' : 'nothing-needed';
     if (!this.#hasRoom(neighbour, nowMs)) return 'busy';
     if (neighbour.snubbed && !this.#mayRetrySnubbed(neighbour, nowMs)) return 'busy';
-    if (this.#bucket.waitMs(nowMs) > 0) return 'busy';
+    if (!this.#bucket.ask(nowMs)) return 'busy';
     const chunk = this.#pick(neighbour, suggestions, nowMs);
     if (chunk < 0) return 'nothing-needed';
     this.#bucket.take(chunkBytes(this.#context.layout, chunk), nowMs);

@@ -4,6 +4,7 @@
  * protocol but are declared here, where they are used: this room does not know how they look as bytes.
  */
 import type { Bitfield } from '../content/bitfield.ts';
+import type { TokenBucket } from './token-bucket.ts';
 
 /** A number the caller gives each connection; never used twice in the life of a swarm. */
 export type LinkId = number;
@@ -159,6 +160,8 @@ export interface SwarmOptions {
   /** Bytes a second; Infinity: none. */
   readonly downBytesPerSecond: number;
   readonly upBytesPerSecond: number;
+  /** The bucket of `downBytesPerSecond` where several swarms share it; whoever shares it sets its rate. */
+  readonly downBucket?: TokenBucket;
 }
 
 /** Why nothing moves, for people. Null: something moves, or nothing is wanted. */

@@ -48,9 +48,16 @@ function nodeLines(node: NodeStatus, columns: number | undefined): readonly stri
     ...node.roots.slice(0, ROOT_LINES_MAX).map((root) => `           ${printable(root)}`),
     ...(unnamed > 0 ? [`           and ${humanCount(unnamed, 'more path')}`] : []),
     `  moved    ${humanBytes(node.uploadedBytes)} up, ${humanBytes(node.downloadedBytes)} down, ${humanCount(node.connections, 'connection')} now`,
+    ...(node.limitUp === null && node.limitDown === null
+      ? []
+      : [`  limits   ${limitText(node.limitUp)} up, ${limitText(node.limitDown)} down`]),
     ...(transfers.length === 0 ? [] : ['', ...renderTable(transfers, TRANSFER_COLUMNS, columns)]),
     '',
   ];
+}
+
+function limitText(rate: number | null): string {
+  return rate === null ? 'none' : humanRate(rate);
 }
 
 const TRANSFER_COLUMNS: readonly Column<TransferStatus>[] = [

@@ -88,6 +88,7 @@ async function startFrontend(options: Partial<RangeFrontendOptions> = {}) {
           : undefined,
       ),
     reserve: () => Promise.resolve(),
+    pieceBytes: () => 10_000,
     onSent: (byteCount) => void sent.push(byteCount),
     ...options,
   });

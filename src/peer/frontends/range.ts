@@ -41,6 +41,8 @@ export interface RangeFrontendOptions {
   readonly open: (name: EntryName) => Promise<RangeReadable | undefined>;
   /** Resolves when the upload limit lets `byteCount` more go. */
   readonly reserve: (byteCount: number) => Promise<void>;
+  /** How many to ask for at a time, at most. */
+  readonly pieceBytes: () => number;
   readonly onSent?: (byteCount: number) => void;
 }
 
@@ -91,12 +93,16 @@ export class RangeFrontend {
     for (let offset = start; offset < end;) {
       const block = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, end - offset));
       await file.read(offset, block);
-      await this.#options.reserve(block.length);
-      if (socket.destroyed) return;
-      const hasRoom = socket.write(block);
-      this.#options.onSent?.(block.length);
       offset += block.length;
-      if (!hasRoom) await drained(socket);
+      for (let at = 0; at < block.length;) {
+        const piece = block.subarray(at, at + this.#options.pieceBytes());
+        await this.#options.reserve(piece.length);
+        if (socket.destroyed) return;
+        const hasRoom = socket.write(piece);
+        this.#options.onSent?.(piece.length);
+        at += piece.length;
+        if (!hasRoom) await drained(socket);
+      }
     }
   }
 }
