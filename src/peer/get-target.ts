@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve, sep } from 'node:path';
 import { baseName, localPathSegments, type EntryName } from '../content/entry-name.ts';
 import { ShoalError, systemErrorCode } from '../errors.ts';
+import { diskError } from '../storage/disk-error.ts';
 
 export type GetTarget = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'stdout' };
 
@@ -44,6 +45,6 @@ async function isExistingFolder(path: string): Promise<boolean | undefined> {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     if (systemErrorCode(error) === 'ENOTDIR')
       throw new ShoalError('usage', `${path} cannot be: a part of it is a file`, { cause: error });
-    throw new ShoalError('disk', `${path} cannot be looked at: ${ShoalError.from(error).message}`, { cause: error });
+    throw diskError(error, `cannot download to ${path}`);
   }
 }

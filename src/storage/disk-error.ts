@@ -17,10 +17,19 @@ export function diskError(thrown: unknown, what: string): ShoalError {
       });
     case 'EACCES':
     case 'EPERM':
-    case 'EROFS':
-      return new ShoalError('disk', `${what}: permission denied`, {
+      return new ShoalError('not-allowed', `${what}: permission denied`, {
         cause: thrown,
-        hint: 'Check who owns the folder.',
+        hint: 'Check who owns the file and its folder.',
+      });
+    case 'EROFS':
+      return new ShoalError('not-allowed', `${what}: the disk is mounted read-only`, {
+        cause: thrown,
+        hint: 'Choose another folder with -o.',
+      });
+    case 'ENAMETOOLONG':
+      return new ShoalError('usage', `${what}: the name is too long for this disk`, {
+        cause: thrown,
+        hint: 'Choose a shorter one with -o.',
       });
     case 'ENOENT':
       return new ShoalError('disk', `${what}: there is no such file or folder`, { cause: thrown });
