@@ -11,7 +11,10 @@ const { enableCompileCache } = require('node:module');
 process.env.UV_THREADPOOL_SIZE ||= String(require('node:os').availableParallelism() + 4);
 
 const cache = cacheFolder(process.env, process.platform);
-if (process.env.NODE_COMPILE_CACHE === undefined && cache !== undefined && isOurs(cache)) enableCompileCache(cache);
+if (process.env.NODE_COMPILE_CACHE === undefined && cache !== undefined && isOurs(cache)) {
+  enableCompileCache(cache);
+  process.env.NODE_COMPILE_CACHE = cache; // threads take it from there, and each would load the type stripper of its own otherwise
+}
 
 const root = path.join(__dirname, '..');
 const checkout = path.join(root, 'src', 'cli', 'main.ts');
