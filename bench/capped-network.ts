@@ -10,12 +10,17 @@ export interface CappedHost {
   readonly address: string;
   /** A command line that runs `command` on this host; it becomes the command, so that its pid and signals are the command's. */
   on(command: string, args: readonly string[]): readonly [command: string, args: readonly string[]];
-  /** Bytes that have left the host, with the headers of every packet. */
-  sentBytes(): Promise<number>;
+}
+
+/** Bytes that have passed every host's link since it was made, with the headers of every packet; in the order of the hosts. */
+export interface Traffic {
+  readonly sentBytes: readonly number[];
+  readonly receivedBytes: readonly number[];
 }
 
 export interface CappedNetwork {
   readonly hosts: readonly CappedHost[];
+  traffic(): Promise<Traffic>;
   close(): Promise<void>;
 }
 
@@ -73,10 +78,9 @@ export async function createCappedNetwork(options: {
       hosts.push({
         address,
         on: (command, args) => ['ip', ['netns', 'exec', host, command, ...args]],
-        sentBytes: () => sentBytes(host),
       });
     }
-    return { hosts, close };
+    return { hosts, traffic: () => trafficOf(bridge, hostCount), close };
   } catch (error) {
     await close();
     throw error;
@@ -95,13 +99,19 @@ async function checkMachine(): Promise<void> {
   }
 }
 
-async function sentBytes(namespace: string): Promise<number> {
-  const links = JSON.parse(await ip('-netns', namespace, '-s', '-j', 'link', 'show', 'dev', 'uplink')) as readonly {
-    readonly stats64: { readonly tx: { readonly bytes: number } };
+/** One look at the switch, where every host has a port: what comes in there the host has sent through its cap. */
+async function trafficOf(bridge: string, hostCount: number): Promise<Traffic> {
+  const links = JSON.parse(await ip('-netns', bridge, '-s', '-j', 'link', 'show')) as readonly {
+    readonly ifname: string;
+    readonly stats64: { readonly rx: { readonly bytes: number }; readonly tx: { readonly bytes: number } };
   }[];
-  const bytes = links[0]?.stats64.tx.bytes;
-  if (bytes === undefined) throw new ShoalError('bug', `ip does not tell what ${namespace} has sent`);
-  return bytes;
+  const ports = new Map(links.map(({ ifname, stats64 }) => [ifname, stats64]));
+  const all = Array.from({ length: hostCount }, (_none, index) => {
+    const port = ports.get(`port${index}`);
+    if (port === undefined) throw new ShoalError('bug', `ip does not tell what host ${index} has sent`);
+    return port;
+  });
+  return { sentBytes: all.map(({ rx }) => rx.bytes), receivedBytes: all.map(({ tx }) => tx.bytes) };
 }
 
 async function ip(...args: readonly string[]): Promise<string> {

@@ -2,9 +2,12 @@
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { alternate } from './alternate.ts';
 import { checkContent, type BenchFile } from './bench-file.ts';
-import type { CappedHost } from './capped-network.ts';
+import type { CappedNetwork } from './capped-network.ts';
 import { makeLeecherFolders, type CrowdSystem } from './crowd-systems.ts';
+import { timelineOf, type Timeline, type TrafficSample } from './crowd-timeline.ts';
 import type { ProcessGroup } from './processes.ts';
 import { numberOf } from './system.ts';
 
@@ -20,11 +23,13 @@ export interface CrowdRun {
   readonly cpuSeconds: number | undefined;
   /** Part of the machine's cores that the crowd used: near 1, the machine was the limit and not the links. */
   readonly cpuShare: number | undefined;
+  readonly timeline: Timeline;
 }
 
 export interface CrowdPlan {
   readonly file: BenchFile;
-  readonly hosts: readonly CappedHost[];
+  readonly network: CappedNetwork;
+  readonly bytesPerSecond: number;
   readonly processes: ProcessGroup;
   /** A folder for this run, which goes with it. */
   readonly path: string;
@@ -39,25 +44,40 @@ export function fluidBoundSeconds(size: number, leecherCount: number, bytesPerSe
   return Math.max(size / bytesPerSecond, together);
 }
 
-export async function runCrowd(system: CrowdSystem, { file, hosts, processes, path }: CrowdPlan): Promise<CrowdRun> {
+/** How often the links are looked at. */
+const LOOK_MS = 100;
+
+export async function runCrowd(
+  system: CrowdSystem,
+  { file, network, bytesPerSecond, processes, path }: CrowdPlan,
+): Promise<CrowdRun> {
+  const { hosts } = network;
   await makeLeecherFolders(path, hosts.length);
   const crowd = await system.start({ path, hosts, processes });
   const leechers: ReturnType<typeof crowd.startLeecher>[] = [];
   try {
-    const sentBefore = (await hosts[0]?.sentBytes()) ?? 0;
+    const before = await network.traffic();
     const cpuBefore = sum(crowd.sources.map((source) => source.cpuSeconds()));
     const startedAtMs = performance.now();
+    const watch = watchLinks(network, startedAtMs);
     for (let hostIndex = 1; hostIndex < hosts.length; hostIndex++) leechers.push(crowd.startLeecher(hostIndex));
     const ends = await Promise.all(leechers.map(({ process }) => process.event('done')));
     const doneSeconds = ends.map(({ atMs }) => (atMs - startedAtMs) / 1000).toSorted((a, b) => a - b);
+    const endSeconds = doneSeconds.at(-1) ?? Number.NaN;
     const transferSecondsMax = Math.max(...ends.map(({ event }) => numberOf(event, 'seconds')));
-    const sourceSentBytes = ((await hosts[0]?.sentBytes()) ?? 0) - sentBefore;
     const everyone = [...crowd.sources, ...leechers.map(({ process }) => process)];
     const cpuAfter = sum(everyone.map((process) => process.cpuSeconds()));
+    const samples = await watch.end();
+    const sourceSentBytes = (samples.at(-1)?.sentBytes[0] ?? 0) - (before.sentBytes[0] ?? 0);
     const cpuSeconds = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
-    const cpuShare = cpuSeconds && cpuSeconds / (doneSeconds.at(-1) ?? 1) / availableParallelism();
+    const cpuShare = cpuSeconds && cpuSeconds / endSeconds / availableParallelism();
+    const timeline = timelineOf([{ seconds: 0, ...before }, ...samples], {
+      size: file.size,
+      bytesPerSecond,
+      endSeconds,
+    });
     for (const { filePath } of leechers) await checkContent(file, filePath);
-    return { system: system.name, doneSeconds, transferSecondsMax, sourceSentBytes, cpuSeconds, cpuShare };
+    return { system: system.name, doneSeconds, transferSecondsMax, sourceSentBytes, cpuSeconds, cpuShare, timeline };
   } finally {
     await Promise.all(leechers.map(({ process }) => process.stop()));
     await Promise.all(crowd.sources.map((source) => source.stop()));
@@ -65,20 +85,41 @@ export async function runCrowd(system: CrowdSystem, { file, hosts, processes, pa
   }
 }
 
-/** `count` counted runs of each, in turns, after an uncounted one of each. */
-export async function runCrowds(
+/** Looks at the links until the end, and once more then. */
+function watchLinks(network: CappedNetwork, startedAtMs: number): { end(): Promise<readonly TrafficSample[]> } {
+  const samples: TrafficSample[] = [];
+  let ended = false;
+  const look = async (): Promise<void> => {
+    const traffic = await network.traffic();
+    samples.push({ seconds: (performance.now() - startedAtMs) / 1000, ...traffic });
+  };
+  const watching = (async () => {
+    while (!ended) {
+      await look();
+      await sleep(LOOK_MS);
+    }
+  })();
+  watching.catch(() => undefined); // told at the end
+  return {
+    async end() {
+      ended = true;
+      await watching;
+      await look();
+      return samples;
+    },
+  };
+}
+
+/** `runCount` counted runs of each, in turns, after an uncounted one of each. */
+export function runCrowds(
   systems: readonly CrowdSystem[],
   plan: CrowdPlan & { readonly runCount: number; readonly onRun: (run: CrowdRun, counted: boolean) => void },
 ): Promise<readonly CrowdRun[]> {
-  const counted: CrowdRun[] = [];
-  for (let round = 0; round <= plan.runCount; round++) {
-    for (const system of systems) {
-      const run = await runCrowd(system, { ...plan, path: join(plan.path, `${system.name}-${round}`) });
-      plan.onRun(run, round > 0);
-      if (round > 0) counted.push(run);
-    }
-  }
-  return counted;
+  return alternate(systems, plan.runCount, async ({ system, round, counted }) => {
+    const run = await runCrowd(system, { ...plan, path: join(plan.path, `${system.name}-${round}`) });
+    plan.onRun(run, counted);
+    return run;
+  });
 }
 
 function sum(values: readonly (number | undefined)[]): number | undefined {

@@ -2,9 +2,7 @@
  * `npm run bench:crowd`: a flash crowd. One source, N leechers that start at once, every one a host of its own behind a capped link. Shoal
  * and libtorrent in turns. Reads the options, composes, prints.
  */
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { humanBytes } from '../src/cli/human.ts';
 import { parseCount, parseRate, parseSize } from '../src/cli/rates.ts';
 import { createBenchFile } from './bench-file.ts';
@@ -13,38 +11,23 @@ import { fluidBoundSeconds, runCrowds, type CrowdRun } from './crowd-runs.ts';
 import { createLibtorrentCrowd, createShoalCrowd } from './crowd-systems.ts';
 import { LIBTORRENT_MISSING, libtorrentVersion } from './libtorrent-peers.ts';
 import { describeMachine, machineLine } from './machine.ts';
+import { COMMON, readOptions } from './options.ts';
 import { median, summarize, summaryText } from './statistics.ts';
 import { renderMarkdown } from './table.ts';
 import { note, runBenchmark, withWorkplace } from './workplace.ts';
 
-const HELP = `usage: node bench/crowd.ts [options]        (Linux, as root)
-
-  --size SIZE        bytes to move (default: 64MiB)
-  --leechers N       hosts that fetch (default: 8)
-  --rate RATE        what each link carries, each way (default: 100mbit)
-  --runs N           counted runs of each system (default: 5)
-  --dir PATH         where the files are (default: the system's temporary folder)
-  --python PATH      the Python that runs libtorrent (default: /usr/bin/python3)
-  --json             one JSON document with every run instead of the table
-`;
-
 await runBenchmark(async () => {
-  const { values } = parseArgs({
-    options: {
-      size: { type: 'string', default: '64MiB' },
-      leechers: { type: 'string', default: '8' },
-      rate: { type: 'string', default: '100mbit' },
-      runs: { type: 'string', default: '5' },
-      dir: { type: 'string', default: tmpdir() },
-      python: { type: 'string', default: '/usr/bin/python3' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
+  const values = readOptions('crowd', {
+    size: { value: 'SIZE', default: '64MiB', about: 'bytes to move' },
+    leechers: { value: 'N', default: '8', about: 'hosts that fetch' },
+    rate: { value: 'RATE', default: '100mbit', about: 'what each link carries, each way' },
+    runs: COMMON.runs,
+    only: { about: 'Shoal alone' },
+    dir: COMMON.dir,
+    python: COMMON.python,
+    json: COMMON.json,
   });
-  if (values.help) {
-    process.stdout.write(HELP);
-    return;
-  }
+  if (values === undefined) return;
   const size = parseSize(values.size);
   const leecherCount = parseCount(values.leechers);
   const bytesPerSecond = parseRate(values.rate);
@@ -54,8 +37,8 @@ await runBenchmark(async () => {
 
   const { runs, libtorrent } = await withWorkplace(resolve(values.dir), async ({ path, processes }) => {
     const { python } = values;
-    const libtorrent = await libtorrentVersion(python);
-    if (libtorrent === undefined) note(LIBTORRENT_MISSING);
+    const libtorrent = values.only ? undefined : await libtorrentVersion(python);
+    if (libtorrent === undefined && !values.only) note(LIBTORRENT_MISSING);
     const network = await createCappedNetwork({ hostCount: leecherCount + 1, bytesPerSecond });
     try {
       const file = await createBenchFile(join(path, 'original'), 'bench.bin', size);
@@ -69,7 +52,7 @@ await runBenchmark(async () => {
           `${run.system}: last leecher after ${seconds.toFixed(2)} s, ${bound} of the bound${counted ? '' : '  (warm-up)'}`,
         );
       };
-      const runs = await runCrowds(systems, { file, hosts: network.hosts, processes, path, runCount, onRun });
+      const runs = await runCrowds(systems, { file, network, bytesPerSecond, processes, path, runCount, onRun });
       return { runs, libtorrent };
     } finally {
       await processes.close(); // a namespace with a process in it would stay
@@ -90,7 +73,11 @@ await runBenchmark(async () => {
       '',
       crowdTable(runs, size, boundSeconds),
       '',
+      timelineTable(runs),
+      '',
       'Times run from the common start, the start of the processes included; own clock: the slowest by its own count. source sent: everything its host sent, in sizes of the file.',
+      'Read from the links: until the first and the last leecher get data, until the source has sent as much as the file, how much of its uplink it used for that, how much',
+      'of their downlinks the leechers used from then on, until the links are quiet, and what all sent over what the leechers needed.',
       '',
     ].join('\n'),
   );
@@ -122,6 +109,26 @@ function crowdTable(runs: readonly CrowdRun[], size: number, boundSeconds: numbe
       value: ([, group]) => summaryText(summarize(group.map(({ sourceSentBytes }) => sourceSentBytes / size)), 2),
     },
     { title: 'cores busy', align: 'right', value: ([, group]) => coresBusy(group) },
+  ]);
+}
+
+function timelineTable(runs: readonly CrowdRun[]): string {
+  const groups = [...Map.groupBy(runs, ({ system }) => system)];
+  const column = (title: string, of: (run: CrowdRun) => number, digits: number, unit = '') => ({
+    title,
+    align: 'right' as const,
+    value: ([, group]: (typeof groups)[number]) => `${median(group.map(of)).toFixed(digits)}${unit}`,
+  });
+  return renderMarkdown(groups, [
+    { title: 'system', value: ([system]) => system },
+    column('first byte s', ({ timeline }) => timeline.firstByteSeconds[0] ?? Number.NaN, 2),
+    column('everybody s', ({ timeline }) => timeline.firstByteSeconds.at(-1) ?? Number.NaN, 2),
+    column('first copy out s', ({ timeline }) => timeline.firstCopySeconds, 2),
+    column('uplink used', ({ timeline }) => timeline.sourceUplinkUsed * 100, 0, ' %'),
+    column('downlinks used', ({ timeline }) => timeline.downlinksUsed * 100, 0, ' %'),
+    column('links quiet s', ({ timeline }) => timeline.lastByteSeconds, 2),
+    column('last done s', last, 2),
+    column('sent/needed', ({ timeline }) => timeline.sentOverNeeded, 3),
   ]);
 }
 

@@ -56,6 +56,7 @@ export async function createLibtorrentPeers(
 
   return {
     name: 'libtorrent',
+    sourceCountMax: Number.POSITIVE_INFINITY,
     async startSources(count) {
       while (sources.length < count) {
         const name = `source-${sources.length + 1}`;

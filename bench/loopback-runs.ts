@@ -1,6 +1,7 @@
 /** The runs of the loopback benchmark, in their order: one uncounted run of each system, then A B C, A B C, ... */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { alternate } from './alternate.ts';
 import { checkContent, checkSize, type BenchFile } from './bench-file.ts';
 import type { Memory } from './process-usage.ts';
 import type { SystemUnderTest } from './system.ts';
@@ -32,15 +33,15 @@ export interface RunPlan {
 export async function runAll(plan: RunPlan): Promise<readonly Run[]> {
   const counted: Run[] = [];
   for (const sourceCount of plan.sourceCounts.toSorted((a, b) => a - b)) {
-    for (const system of plan.systems) await system.startSources(sourceCount);
-    for (let round = 0; round <= plan.runCount; round++) {
-      for (const system of plan.systems) {
-        // the first round pays for memory and disk the machine hands out for the first time, and its output is read back and compared
-        const run = await runOnce(plan, system, sourceCount, round === 0 ? checkContent : checkSize);
-        plan.onRun(run, round > 0);
-        if (round > 0) counted.push(run);
-      }
-    }
+    const systems = plan.systems.filter(({ sourceCountMax }) => sourceCount <= sourceCountMax);
+    for (const system of systems) await system.startSources(sourceCount);
+    const runs = await alternate(systems, plan.runCount, async (turn) => {
+      // the first round's output is read back and compared
+      const run = await runOnce(plan, turn.system, sourceCount, turn.counted ? checkSize : checkContent);
+      plan.onRun(run, turn.counted);
+      return run;
+    });
+    counted.push(...runs);
   }
   return counted;
 }

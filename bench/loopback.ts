@@ -1,50 +1,38 @@
 /**
- * `npm run bench`: one file over loopback, from one and from three sources, by Shoal, libtorrent and plain sockets in turns, all of them
- * real processes. Reads the options, composes, prints.
+ * `npm run bench`: one file over loopback, from one and from three sources, by Shoal and others in turns, all of them real processes.
+ * Reads the options, composes, prints.
  */
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { humanBytes } from '../src/cli/human.ts';
 import { parseCount, parseSize } from '../src/cli/rates.ts';
+import { ShoalError } from '../src/errors.ts';
 import { createBenchFile, type BenchFile } from './bench-file.ts';
 import { createLibtorrentPeers, LIBTORRENT_MISSING, libtorrentVersion } from './libtorrent-peers.ts';
 import { costTable, speedTable, summarizeRuns } from './loopback-report.ts';
 import { runAll } from './loopback-runs.ts';
 import { describeMachine, machineLine } from './machine.ts';
+import { COMMON, readOptions } from './options.ts';
 import { createPlainPeers } from './plain-peers.ts';
 import { createShoalPeers } from './shoal-peers.ts';
 import type { OtherOptions, SystemUnderTest } from './system.ts';
+import { createAria2, createCurl, hasProgram } from './web-peers.ts';
+import { createWebtorrentPeers } from './webtorrent-peers.ts';
 import { note, runBenchmark, withWorkplace, type Workplace } from './workplace.ts';
 
-const HELP = `usage: node bench/loopback.ts [options]
-
-  --size SIZE        bytes to move, as 1GiB or 500M (default: 1GiB)
-  --runs N           counted runs of each system (default: 5)
-  --sources N,N      numbers of sources to fetch from (default: 1,3)
-  --durable          the others sync their file to the disk before it counts, as Shoal always does
-  --dir PATH         where everything happens (default: the system's temporary folder)
-  --python PATH      the Python that runs the other systems (default: /usr/bin/python3)
-  --json             one JSON document with every run instead of the tables
-`;
+const SYSTEMS = 'shoal,libtorrent,aria2,curl,webtorrent,plain';
 
 await runBenchmark(async () => {
-  const { values } = parseArgs({
-    options: {
-      size: { type: 'string', default: '1GiB' },
-      runs: { type: 'string', default: '5' },
-      sources: { type: 'string', default: '1,3' },
-      dir: { type: 'string', default: tmpdir() },
-      python: { type: 'string', default: '/usr/bin/python3' },
-      durable: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
+  const values = readOptions('loopback', {
+    size: { value: 'SIZE', default: '1GiB', about: 'bytes to move, as 1GiB or 500M' },
+    runs: COMMON.runs,
+    sources: { value: 'N,N', default: '1,3', about: 'numbers of sources to fetch from' },
+    systems: { value: 'A,B', default: SYSTEMS, about: 'whom to measure' },
+    durable: { about: 'the others sync their file to the disk before it counts, as Shoal always does' },
+    dir: COMMON.dir,
+    python: COMMON.python,
+    json: COMMON.json,
   });
-  if (values.help) {
-    process.stdout.write(HELP);
-    return;
-  }
+  if (values === undefined) return;
   const size = parseSize(values.size);
   const runCount = parseCount(values.runs);
   const sourceCounts = values.sources.split(',').map(parseCount);
@@ -53,10 +41,13 @@ await runBenchmark(async () => {
   const { file, runs, libtorrent } = await withWorkplace(resolve(values.dir), async (place) => {
     const { python, durable } = values;
     const libtorrent = await libtorrentVersion(python);
-    if (libtorrent === undefined) note(LIBTORRENT_MISSING);
     note(`writing ${humanBytes(size)} of random bytes in ${place.path}`);
     const file = await createBenchFile(join(place.path, 'original'), 'bench.bin', size);
-    const systems = await createSystems(place, file, { python, durable, libtorrent: libtorrent !== undefined });
+    const systems = await createSystems(place, file, values.systems.split(','), {
+      python,
+      durable,
+      libtorrent: libtorrent !== undefined,
+    });
     const runs = await runAll({
       systems,
       file,
@@ -105,13 +96,63 @@ await runBenchmark(async () => {
   );
 });
 
+/** Those that can be had here; what is missing is named, and the others are measured without it. */
 async function createSystems(
   place: Workplace,
   file: BenchFile,
+  wanted: readonly string[],
   options: OtherOptions & { readonly libtorrent: boolean },
 ): Promise<readonly SystemUnderTest[]> {
-  const systems = [await createShoalPeers(place, file)];
-  if (options.libtorrent) systems.push(await createLibtorrentPeers(place, file, options));
-  systems.push(createPlainPeers(place, file, options));
+  const systems: SystemUnderTest[] = [];
+  for (const name of wanted) {
+    switch (name) {
+      case 'shoal':
+        systems.push(await createShoalPeers(place, file));
+        break;
+      case 'libtorrent':
+        if (options.libtorrent) systems.push(await createLibtorrentPeers(place, file, options));
+        else note(LIBTORRENT_MISSING);
+        break;
+      case 'aria2':
+        if (!(await hasProgram('nginx', '-v'))) note(missing('aria2', 'nginx-light'));
+        else if (await hasProgram('aria2c', '--version')) systems.push(createAria2(place, file, options));
+        else note(missing('aria2', 'aria2'));
+        break;
+      case 'curl':
+        if (!(await hasProgram('nginx', '-v'))) note(missing('curl', 'nginx-light'));
+        else if ((await hasProgram('curl', '--version')) && (await hasProgram('openssl', 'version')))
+          systems.push(createCurl(place, file, options));
+        else note(missing('curl', 'curl openssl'));
+        break;
+      case 'webtorrent':
+        if (!options.libtorrent) note('WebTorrent is not measured: libtorrent makes its torrent');
+        else systems.push(...(await webtorrentIfAny(place, file, options)));
+        break;
+      case 'plain':
+        systems.push(createPlainPeers(place, file, options));
+        break;
+      default:
+        throw new ShoalError('usage', `${name} is not a system: they are ${SYSTEMS}`);
+    }
+  }
   return systems;
+}
+
+async function webtorrentIfAny(
+  place: Workplace,
+  file: BenchFile,
+  options: OtherOptions,
+): Promise<readonly SystemUnderTest[]> {
+  note('installing WebTorrent from npm, for this run only');
+  try {
+    return [await createWebtorrentPeers(place, file, options)];
+  } catch (error) {
+    const [line = ''] = ShoalError.from(error).message.split('\n');
+    note(`WebTorrent is not measured: npm did not install it (${line})`);
+    return [];
+  }
+}
+
+function missing(name: string, packages: string): string {
+  return `${name} is not measured: a program is missing (apt-get install -y ${packages})`;
 }

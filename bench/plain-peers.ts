@@ -20,6 +20,7 @@ export function createPlainPeers(
 
   return {
     name: 'plain sockets, unverified',
+    sourceCountMax: Number.POSITIVE_INFINITY,
     async startSources(count) {
       while (sources.length < count) {
         const name = `source-${sources.length + 1}`;

@@ -24,6 +24,8 @@ export interface BenchProcess {
   event(kind: string, timeoutMs?: number): Promise<SeenEvent>;
   /** Resolves with the time of its end when it ended well; rejects with its own last words otherwise. */
   ended(timeoutMs?: number): Promise<{ readonly atMs: number }>;
+  /** The beginning of what it has written to standard output. */
+  output(): string;
   cpuSeconds(): number | undefined;
   peakMemory(): Memory | undefined;
   /** Ends it, kindly at first. Resolves when it is gone; never rejects. */
@@ -35,13 +37,30 @@ export interface MeasuredRun {
   /** Of the process and what it started. */
   readonly cpuSeconds: number | undefined;
   readonly peakMemory: Memory | undefined;
+  /** The beginning of what it wrote to standard output. */
+  readonly output: string;
   event(kind: string): Promise<SeenEvent>;
+}
+
+/** Processes that ran one after the other, as one: times add up, the largest memory counts, the rest is the last one's. */
+export function inSuccession(first: MeasuredRun, ...rest: readonly MeasuredRun[]): MeasuredRun {
+  return rest.reduce(
+    (all, next): MeasuredRun => ({
+      ...next,
+      wallSeconds: all.wallSeconds + next.wallSeconds,
+      cpuSeconds:
+        all.cpuSeconds === undefined || next.cpuSeconds === undefined ? undefined : all.cpuSeconds + next.cpuSeconds,
+      peakMemory: (all.peakMemory?.ownBytes ?? 0) > (next.peakMemory?.ownBytes ?? 0) ? all.peakMemory : next.peakMemory,
+    }),
+    first,
+  );
 }
 
 const STOP_TIMEOUT_MS = 5_000;
 const EVENT_TIMEOUT_MS = 120_000;
 const RUN_TIMEOUT_MS = 600_000;
 const ERROR_CHARS_MAX = 2_000;
+const OUTPUT_CHARS_MAX = 2_000;
 
 export class ProcessGroup {
   readonly #running = new Map<BenchProcess, () => void>();
@@ -73,6 +92,7 @@ export class ProcessGroup {
       wallSeconds: (atMs - started.startedAtMs) / 1000,
       cpuSeconds: before === undefined || after === undefined ? undefined : after - before,
       peakMemory: started.peakMemory(),
+      output: started.output(),
       event: (kind) => started.event(kind),
     };
   }
@@ -98,6 +118,7 @@ function startProcess(options: {
   const memory = watchMemory(pid);
 
   let complaint = '';
+  let output = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(-ERROR_CHARS_MAX);
   });
@@ -105,6 +126,7 @@ function startProcess(options: {
   const seen = new Map<string, SeenEvent>();
   const waiting = new Map<string, PromiseWithResolvers<SeenEvent>>();
   createInterface({ input: child.stdout }).on('line', (line) => {
+    if (output.length < OUTPUT_CHARS_MAX) output += `${line}\n`;
     const event = parseEvent(line);
     const kind = event?.['event'];
     if (event === undefined || typeof kind !== 'string' || seen.has(kind)) return;
@@ -150,6 +172,7 @@ function startProcess(options: {
       return await within(Promise.race([found.promise, tooEarly()]), timeoutMs, late);
     },
     ended,
+    output: () => output,
     cpuSeconds: () => cpuSecondsOf(pid),
     peakMemory: () => memory.peak(),
     async stop() {

@@ -18,6 +18,7 @@ export async function createShoalPeers({ path, processes }: Workplace, file: Ben
 
   return {
     name: 'Shoal',
+    sourceCountMax: Number.POSITIVE_INFINITY,
     async startSources(count) {
       while (sources.length < count) {
         const name = `source-${sources.length + 1}`;

@@ -18,6 +18,8 @@ export interface OtherOptions {
 
 export interface SystemUnderTest {
   readonly name: string;
+  /** From how many sources it can fetch. */
+  readonly sourceCountMax: number;
   /** Starts sources until this many run; resolves when each can serve the file. */
   startSources(count: number): Promise<void>;
   /** Fetches the file with a new process from the sources that run, into a folder that exists and is empty. */
