@@ -12,6 +12,7 @@ import type { TokenBucket } from '../swarm/token-bucket.ts';
 import { Swarm, type NeighbourView } from '../swarm/swarm.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
+import { IncomingChunks } from './incoming-chunks.ts';
 import type { LinkEvents, PeerLink } from './peer-link.ts';
 import type { Uploader } from './uploader.ts';
 
@@ -88,10 +89,7 @@ export class ContentSession {
   readonly swarm: Swarm;
   readonly #options: SessionOptions;
   readonly #links = new Map<LinkId, OpenLink>();
-  /** Chunk buffers being filled or checked, by link and request. */
-  readonly #incoming = new Map<number, SharedBytes>();
-  /** Of those, the ones that somebody needs for longer than the session. */
-  readonly #kept = new Map<number, Promise<void>>();
+  readonly #incoming: IncomingChunks;
   readonly #sources = new Map<string, SourceCount>();
   readonly #facts: SwarmFact[] = [];
   #running = false;
@@ -107,6 +105,7 @@ export class ContentSession {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.layout = options.layout;
+    this.#incoming = new IncomingChunks(options.buffers);
     this.#store = options.store;
     const nowMs = options.clock();
     this.#lastProgressAtMs = nowMs;
@@ -238,6 +237,7 @@ export class ContentSession {
         this.#post({ type: 'rtt', link: id, rttMs });
       },
       closed: (misbehaved, reason) => {
+        this.#incoming.endFragment(id);
         if (!this.#links.delete(id)) return;
         this.#dropLink(open);
         this.#post({ type: 'unlinked', link: id, misbehaved, reason });
@@ -256,7 +256,7 @@ export class ContentSession {
     }
     this.#links.clear();
     await Promise.allSettled(this.#pendingWork);
-    for (const key of [...this.#incoming.keys()]) this.#release(key);
+    this.#incoming.releaseAll();
   }
 
   readonly #pendingWork = new Set<Promise<void>>();
@@ -323,7 +323,7 @@ export class ContentSession {
         this.#work(this.#write(action.link, action.requestId, action.chunkIndex));
         return;
       case 'discard':
-        this.#release(requestKey(action.link, action.requestId));
+        this.#incoming.release(requestKey(action.link, action.requestId));
         return;
       case 'gained':
         this.#gained(action.chunkIndex, action.link, action.byteCount);
@@ -357,15 +357,12 @@ export class ContentSession {
     if (!this.#links.has(open.id)) return undefined;
     if (this.swarm.admitFragment(this.#options.clock(), open.id, fragment) === 'skip') return undefined;
     const key = requestKey(open.id, fragment.requestId);
-    let buffer = this.#incoming.get(key);
-    if (buffer === undefined) {
-      buffer = this.#options.buffers.take(this.layout.chunkSize);
-      this.#incoming.set(key, buffer);
-    }
+    const buffer = this.#incoming.beginFragment(open.id, key, this.layout.chunkSize);
     return buffer.subarray(fragment.offset, fragment.offset + fragment.byteCount);
   }
 
   #fragmentEnd(open: OpenLink, fragment: IncomingFragment): void {
+    this.#incoming.endFragment(open.id);
     const nowMs = this.#options.clock();
     this.#receivedBytes += fragment.byteCount;
     this.#lastProgressAtMs = nowMs;
@@ -376,14 +373,12 @@ export class ContentSession {
 
   async #verify(link: LinkId, requestId: number, chunkIndex: number): Promise<void> {
     const key = requestKey(link, requestId);
-    const buffer = this.#incoming.get(key);
-    if (buffer === undefined) throw new ShoalError('bug', `chunk ${chunkIndex} is to be verified but has no bytes`);
-    const { ok, kept } = await this.#options.verify(
-      chunkIndex,
-      buffer.subarray(0, chunkBytes(this.layout, chunkIndex)),
+    const byteCount = chunkBytes(this.layout, chunkIndex);
+    const verdict = await this.#incoming.verify(key, (buffer) =>
+      this.#options.verify(chunkIndex, buffer.subarray(0, byteCount)),
     );
-    if (kept !== undefined) this.#kept.set(key, kept);
-    this.#post({ type: 'verified', link, requestId, ok });
+    if (verdict === undefined) throw new ShoalError('bug', `chunk ${chunkIndex} is to be verified but has no bytes`);
+    this.#post({ type: 'verified', link, requestId, ok: verdict.ok });
   }
 
   async #write(link: LinkId, requestId: number, chunkIndex: number): Promise<void> {
@@ -400,7 +395,7 @@ export class ContentSession {
       this.#options.events.diskProblem?.(this.#lastDiskError, chunkIndex);
       setTimeout(() => this.#post({ type: 'disk-ready' }), DISK_RETRY_MS).unref();
     }
-    this.#release(key);
+    this.#incoming.release(key);
     this.#post({ type: 'written', link, requestId, ok });
   }
 
@@ -411,16 +406,6 @@ export class ContentSession {
     source.bytes += byteCount;
     source.chunks++;
     this.#options.events.gained?.(chunkIndex, source);
-  }
-
-  #release(key: number): void {
-    const buffer = this.#incoming.get(key);
-    if (buffer === undefined) return;
-    this.#incoming.delete(key);
-    const kept = this.#kept.get(key);
-    this.#kept.delete(key);
-    if (kept === undefined) this.#options.buffers.give(buffer);
-    else void kept.then(() => this.#options.buffers.give(buffer));
   }
 
   // ---- sending -------------------------------------------------------------------------------------------------------------
