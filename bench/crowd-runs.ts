@@ -88,13 +88,13 @@ export async function runCrowd(
 /** Looks at the links until the end, and once more then. */
 function watchLinks(network: CappedNetwork, startedAtMs: number): { end(): Promise<readonly TrafficSample[]> } {
   const samples: TrafficSample[] = [];
-  let ended = false;
+  const end = new AbortController();
   const look = async (): Promise<void> => {
     const traffic = await network.traffic();
     samples.push({ seconds: (performance.now() - startedAtMs) / 1000, ...traffic });
   };
   const watching = (async () => {
-    while (!ended) {
+    while (!end.signal.aborted) {
       await look();
       await sleep(LOOK_MS);
     }
@@ -102,7 +102,7 @@ function watchLinks(network: CappedNetwork, startedAtMs: number): { end(): Promi
   watching.catch(() => undefined); // told at the end
   return {
     async end() {
-      ended = true;
+      end.abort();
       await watching;
       await look();
       return samples;

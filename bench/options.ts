@@ -42,7 +42,7 @@ export function readOptions<const T extends Readonly<Record<string, BenchOption>
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  if (values['help'] !== true) return values as Values<T>;
+  if (!values['help']) return values as Values<T>;
   process.stdout.write(helpText(program, options));
   return undefined;
 }
