@@ -2,17 +2,15 @@
  * `npm run bench:share`: how soon `shoal share` is ready: 2,000 small files, one large file, and the same again after a restart,
  * from the start of the process to its `ready` event; and how long `shoal ls` takes to list the small ones.
  */
-import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { humanBytes } from '../src/cli/human.ts';
 import { parseCount, parseSize } from '../src/cli/rates.ts';
 import { createBenchFile, sourceFolder } from './bench-file.ts';
 import { describeMachine, machineLine } from './machine.ts';
-import { SHOAL_COMMAND } from './shoal-peers.ts';
+import { COMMON, readOptions } from './options.ts';
+import { SHOAL_COMMAND, startShoalSwarm } from './shoal-peers.ts';
+import { createSmallFiles } from './small-files.ts';
 import { summarize, summaryText } from './statistics.ts';
-import { textOf } from './system.ts';
 import { renderMarkdown } from './table.ts';
 import { note, runBenchmark, withWorkplace, type Workplace } from './workplace.ts';
 
@@ -24,14 +22,13 @@ interface Row {
 const SMALL_FILE_BYTES = 10 * 1024;
 
 await runBenchmark(async () => {
-  const { values } = parseArgs({
-    options: {
-      size: { type: 'string', default: '1GiB' },
-      files: { type: 'string', default: '2000' },
-      runs: { type: 'string', default: '5' },
-      dir: { type: 'string', default: tmpdir() },
-    },
+  const values = readOptions('share', {
+    size: { value: 'SIZE', default: '1GiB', about: 'of the large file' },
+    files: { value: 'N', default: '2000', about: 'how many small ones' },
+    runs: COMMON.runs,
+    dir: COMMON.dir,
   });
+  if (values === undefined) return;
   const fileCount = parseCount(values.files);
   const machine = machineLine(describeMachine());
   const rows = await withWorkplace(resolve(values.dir), (place) =>
@@ -48,19 +45,9 @@ await runBenchmark(async () => {
 
 async function measure(place: Workplace, fileCount: number, size: number, runs: number): Promise<Row[]> {
   const { path, processes } = place;
-  const tracker = processes.start('shoal tracker', SHOAL_COMMAND, [
-    'tracker',
-    '--json',
-    '--host',
-    '127.0.0.1',
-    '--port',
-    '0',
-    '--data',
-    join(path, 'tracker'),
-  ]);
-  const url = textOf((await tracker.event('listening')).event, 'url');
+  const { url } = await startShoalSwarm(place);
   note('making the files');
-  const many = await createSmallFiles(join(path, 'many'), fileCount);
+  const many = await createSmallFiles(join(path, 'many'), fileCount, SMALL_FILE_BYTES);
   const one = await sourceFolder(await createBenchFile(path, 'big.bin', size), join(path, 'one'));
 
   const share = async (folder: string, data: string, whenReady?: () => Promise<void>): Promise<number> => {
@@ -90,17 +77,7 @@ async function measure(place: Workplace, fileCount: number, size: number, runs: 
   return [
     { what: `share ${fileCount} files of 10 KiB, first time`, seconds: first },
     { what: `ls of these ${fileCount}`, seconds: listed },
-    { what: 'share one large file, first time', seconds: large },
+    { what: `share one file of ${humanBytes(size)}, first time`, seconds: large },
     { what: 'share it again, unchanged', seconds: again },
   ];
-}
-
-/** Files whose bytes differ from each other and from run to run not at all. */
-async function createSmallFiles(folder: string, fileCount: number): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  for (let index = 0; index < fileCount; index++) {
-    const bytes = Buffer.alloc(SMALL_FILE_BYTES, createHash('sha256').update(`${index}`).digest());
-    await writeFile(join(folder, `file-${index}.bin`), bytes);
-  }
-  return folder;
 }
