@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fluidBoundMs, World, type PeerPlan, type WorldOptions } from './world.ts';
+import { fluidBoundMs } from './bounds.ts';
+import { World, type PeerPlan, type WorldOptions } from './world.ts';
 
 const KiB = 1024;
 const UP = 2_500_000;

@@ -1,142 +1,119 @@
 /**
- * A swarm in one process: the shipped policy of src/swarm under a virtual clock, with links that have a latency and peers that
- * have an uplink and a downlink. Bytes are counted, not moved; a chunk is right or wrong by who sent it. Same seed, same run.
+ * A swarm in one process: the shipped policy of src/swarm under a virtual clock and network. Bytes are counted, not moved; a chunk is
+ * right or wrong by who sent it. The world is the adversary of the policy and its judge: it keeps its own account of what every peer
+ * truly holds, and throws when the policy takes for good what nobody verified. Same seed, same run, same `hash`.
  */
-import { Bitfield } from '../src/content/bitfield.ts';
 import { chunkBytes, createChunkLayout, type ChunkLayout } from '../src/content/chunk-layout.ts';
-import { FRAGMENT_BYTES_MAX } from '../src/limits.ts';
+import { ShoalError } from '../src/errors.ts';
+import { DISK_RETRY_MS, IDLE_CLOSE_MS } from '../src/limits.ts';
 import type { Candidate, CloseReason, LinkId, SwarmAction, SwarmFact, SwarmMessage } from '../src/swarm/facts.ts';
 import { createRandom, type Random } from '../src/swarm/random.ts';
-import { Swarm } from '../src/swarm/swarm.ts';
-import { EventQueue } from './event-queue.ts';
+import { EventQueue, type TakenEvent } from './event-queue.ts';
+import { Network, NETWORK_DEFAULTS, type Host, type SimFragment, type Stream } from './network.ts';
+import type { PeerPlan, WorldOptions } from './peer-plan.ts';
+import { candidateOf, SimPeer, simAddress, simIndexOf, type Incoming } from './sim-peer.ts';
+import { SimTracker } from './tracker.ts';
 
-export interface PeerPlan {
-  readonly complete?: boolean;
-  /** Chunks it has at the start; default none. */
-  readonly have?: readonly number[];
-  readonly upBytesPerSecond: number;
-  readonly downBytesPerSecond: number;
-  readonly joinsAtMs?: number;
-  /** Vanishes without a word. */
-  readonly diesAtMs?: number;
-  /** Share of the chunks it sends that are wrong. */
-  readonly lies?: number;
-  /** Takes requests and never sends a byte. */
-  readonly stalls?: boolean;
-  readonly order?: 'rarest' | 'in-order';
-  readonly single?: boolean;
-  /** Peers it knows when it joins, by index, besides those the pretended tracker names. */
-  readonly knows?: readonly number[];
-  readonly limitUp?: number;
-  readonly limitDown?: number;
-}
+export type { PeerPlan, WorldOptions } from './peer-plan.ts';
+export type { SimPeer } from './sim-peer.ts';
 
-export interface WorldOptions {
-  readonly size: number;
-  readonly chunkSize: number;
-  readonly rttMs: number;
-  readonly seed: number;
-  readonly peers: readonly PeerPlan[];
-  /** From then on the pretended tracker names nobody; default: it always does. */
-  readonly trackerEndsAtMs?: number;
-}
+const CALL = 0;
+const DEPARTED = 1;
+const WAKE = 2;
+const ARRIVE = 3;
+const TIMER = 4;
+const FACT = 5;
 
-interface LinkEnd {
-  readonly link: LinkId;
-  readonly peer: SimPeer;
-  other: LinkEnd;
-  open: boolean;
-  /** Nothing sent by this end arrives before what it sent earlier, as in a stream. */
-  arrivesAtMs: number;
-}
-
-interface ActiveSend {
-  readonly end: LinkEnd;
-  readonly requestId: number;
-  readonly chunkIndex: number;
-  readonly wrong: boolean;
-  offset: number;
-  /** A fragment of it is on the uplink at this moment. */
-  onUplink: boolean;
-  stopped: boolean;
-}
-
-export class SimPeer {
-  readonly index: number;
-  readonly key: string;
-  readonly plan: PeerPlan;
-  readonly swarm: Swarm;
-  readonly links = new Map<LinkId, LinkEnd>();
-  readonly sends: ActiveSend[] = [];
-  /** Requests whose bytes were wrong, by `link:requestId`. */
-  readonly wrongRequests = new Set<string>();
-  alive = true;
-  uplinkBusy = false;
-  downlinkFreeAtMs = 0;
-  timerAtMs = Number.POSITIVE_INFINITY;
-  finishedAtMs = Number.NaN;
-  sentBytes = 0;
-  gainedFrom = new Map<string, number>();
-  readonly banned: string[] = [];
-
-  constructor(index: number, plan: PeerPlan, layout: ChunkLayout, seed: number, nowMs: number) {
-    this.index = index;
-    this.key = index.toString(16).padStart(32, '0');
-    this.plan = plan;
-    const have = plan.complete === true ? Bitfield.full(layout.chunkCount) : new Bitfield(layout.chunkCount);
-    for (const chunk of plan.have ?? []) have.add(chunk);
-    this.swarm = new Swarm(
-      {
-        ownKey: this.key,
-        size: layout.size,
-        chunkSize: layout.chunkSize,
-        have,
-        seed,
-        order: plan.order ?? 'rarest',
-        single: plan.single ?? false,
-        upload: true,
-        downBytesPerSecond: plan.limitDown ?? Number.POSITIVE_INFINITY,
-        upBytesPerSecond: plan.limitUp ?? Number.POSITIVE_INFINITY,
-      },
-      nowMs,
-    );
-    if (have.isFull) this.finishedAtMs = nowMs;
-  }
-}
-
-/** Candidates the pretended tracker hands out at a time. */
-const LOCATE_MAX = 25;
+const WRITE_US = 100;
+/** How often a link with socket buffers finds out how long its path takes. */
+const RTT_SAMPLE_US = 1_000_000;
 
 export class World {
   readonly layout: ChunkLayout;
+  /** Those that have joined, in the order of joining. */
   readonly peers: SimPeer[] = [];
+  readonly #byIndex: (SimPeer | undefined)[];
   readonly #queue = new EventQueue();
+  readonly #network: Network;
+  readonly #tracker: SimTracker;
   readonly #random: Random;
   readonly #options: WorldOptions;
-  readonly #latencyMs: number;
+  readonly #streams: (Stream | undefined)[] = [];
+  readonly #verifyUs: number;
+  readonly #event: TakenEvent = { kind: 0, a: 0, b: 0, payload: undefined };
   #nextLink = 1;
+  #finished = 0;
+  /** Copies of each chunk at peers that did not have it at the start. */
+  readonly #copies: Uint32Array;
+  #uncopied: number;
   /** Wrong chunks that were taken for right: must stay 0. */
   acceptedWrong = 0;
+  /** When every chunk existed at some peer that did not have it at the start; NaN before. */
+  firstCopyAtMs = Number.NaN;
+  /** Chunks that those complete at the start had sent by then. */
+  seederChunksAtFirstCopy = 0;
+  seederChunksSent = 0;
+  messages: Record<string, number> = {};
 
   constructor(options: WorldOptions) {
     this.#options = options;
     this.layout = createChunkLayout(options.size, options.chunkSize);
     this.#random = createRandom(options.seed);
-    this.#latencyMs = options.rttMs / 2;
-    options.peers.forEach((plan, index) => this.#queue.at(plan.joinsAtMs ?? 0, () => this.#join(index, plan)));
+    this.#tracker = new SimTracker(createRandom(options.seed ^ 0x5bd1e995), options.degree);
+    this.#verifyUs = (options.verifyMs ?? 1) * 1000;
+    this.#copies = new Uint32Array(this.layout.chunkCount);
+    this.#uncopied = this.layout.chunkCount;
+    this.#byIndex = options.peers.map(() => undefined);
+    this.#network = new Network(
+      {
+        ...NETWORK_DEFAULTS,
+        slowStart: options.slowStart ?? false,
+        kernelBytes: options.kernelBytes ?? 0,
+        headers: options.headers ?? false,
+      },
+      {
+        nowUs: () => this.#queue.nowUs,
+        departAt: (atUs, host) => this.#queue.at(atUs, DEPARTED, host.index, 0, host),
+        wakeAt: (atUs, host) => this.#queue.at(atUs, WAKE, host.index, 0, host),
+        arriveAt: (atUs, stream, what) => this.#arriveAt(atUs, stream, what),
+        sent: (fragment) => this.#sent(fragment),
+      },
+    );
+    options.peers.forEach((plan, index) => this.#callAt(plan.joinsAtMs ?? 0, () => this.#join(index, plan)));
   }
 
   get nowMs(): number {
-    return this.#queue.nowMs;
+    return this.#queue.nowUs / 1000;
   }
 
   get events(): number {
     return this.#queue.executed;
   }
 
+  /** Of everything that has happened, in order. */
+  get hash(): string {
+    return this.#queue.hash;
+  }
+
   /** Connections made so far. */
   get linksMade(): number {
     return (this.#nextLink - 1) / 2;
+  }
+
+  /** Runs until every living honest peer is complete or `untilMs`; says whether all are. */
+  run(untilMs: number): boolean {
+    while (!this.#allDone() && this.#step(untilMs));
+    return this.#allDone();
+  }
+
+  /** Runs to a moment, whoever is complete. */
+  runUntil(untilMs: number): void {
+    while (this.#step(untilMs));
+  }
+
+  /** Calls `look` at a moment of the run. */
+  lookAt(atMs: number, look: () => void): void {
+    this.#callAt(atMs, look);
   }
 
   /** Tells each of two peers of the other in the same moment, so that they dial each other. */
@@ -145,162 +122,251 @@ export class World {
     this.#tell(other, { type: 'candidates', candidates: [candidateOf(one)], listed: true });
   }
 
-  /** Runs until every living peer is complete or `untilMs`; says whether all are. */
-  run(untilMs: number): boolean {
-    while (!this.#allDone() && this.#queue.next(untilMs));
-    return this.#allDone();
+  /** Peers linked to this one. */
+  linkedTo(peer: SimPeer): SimPeer[] {
+    return [...peer.links.values()].map((stream) => this.#byIndex[stream.to.index] as SimPeer);
   }
 
-  /** Runs to a moment, whoever is complete. */
-  runUntil(untilMs: number): void {
-    while (this.#queue.next(untilMs));
+  #step(untilMs: number): boolean {
+    const event = this.#event;
+    if (!this.#queue.next(untilMs * 1000, event)) return false;
+    const { kind, a, b, payload } = event;
+    switch (kind) {
+      case DEPARTED:
+        this.#network.departed(payload as Host);
+        break;
+      case WAKE:
+        (payload as Host).wakeAtUs = Number.POSITIVE_INFINITY;
+        this.#network.pump(payload as Host);
+        break;
+      case ARRIVE:
+        this.#arrived(b, payload as SwarmMessage | SimFragment);
+        break;
+      case TIMER: {
+        const peer = this.#byIndex[a] as SimPeer;
+        if (peer.timerAtMs !== b) break;
+        peer.timerAtMs = Number.POSITIVE_INFINITY;
+        this.#tell(peer, { type: 'tick' });
+        break;
+      }
+      case FACT:
+        this.#tell(this.#byIndex[a] as SimPeer, payload as SwarmFact);
+        break;
+      default:
+        (payload as () => void)();
+    }
+    return true;
+  }
+
+  #callAt(atMs: number, call: () => void): void {
+    this.#queue.at(atMs * 1000, CALL, 0, 0, call);
   }
 
   #allDone(): boolean {
-    return (
-      this.peers.length === this.#options.peers.length &&
-      this.peers.every((peer) => !peer.alive || peer.swarm.isComplete)
-    );
+    return this.peers.length === this.#options.peers.length && this.#finished === this.#expected;
   }
+
+  /** Living honest peers that have joined. */
+  #expected = 0;
+
+  // ---- coming and going ------------------------------------------------------------------------------------------------------
 
   #join(index: number, plan: PeerPlan): void {
-    const peer = new SimPeer(index, plan, this.layout, this.#options.seed * 1_000_003 + index, this.nowMs);
+    const peer = new SimPeer(
+      index,
+      plan,
+      this.layout,
+      this.#options.seed * 1_000_003 + index,
+      this.nowMs,
+      this.#options.rttMs,
+    );
     this.peers.push(peer);
-    if (plan.diesAtMs !== undefined) this.#queue.at(plan.diesAtMs, () => this.#die(peer));
-    this.#tellCandidates(peer);
-    const known = (plan.knows ?? []).flatMap((other) => this.peers.find(({ index: one }) => one === other) ?? []);
+    this.#byIndex[index] = peer;
+    if (peer.counts) this.#expected++;
+    if (peer.counts && peer.swarm.isComplete) this.#finished++;
+    this.#befall(peer, plan);
+    const known = (plan.knows ?? []).flatMap((other) => this.#byIndex[other] ?? []);
     if (known.length > 0) this.#tell(peer, { type: 'candidates', candidates: known.map(candidateOf), listed: true });
+    this.#tracker.joined(peer);
+    this.#tellCandidates(peer);
+    if (plan.complete === true) this.#tellRanks();
   }
 
-  /** A crash: its connections are found dead by the others after two round trips, as a reset would show. */
-  #die(peer: SimPeer): void {
-    peer.alive = false;
-    for (const end of peer.links.values()) {
-      const other = end.other;
-      this.#queue.at(this.nowMs + 4 * this.#latencyMs + 1, () => this.#unlink(other));
+  #befall(peer: SimPeer, plan: PeerPlan): void {
+    if (plan.diesAtMs !== undefined) this.#callAt(plan.diesAtMs, () => this.#die(peer, peer.host.latencyUs * 4 + 1_000));
+    if (plan.diesSilentlyAtMs !== undefined)
+      this.#callAt(plan.diesSilentlyAtMs, () => this.#die(peer, IDLE_CLOSE_MS * 1000));
+    if (plan.leavesAtMs !== undefined) this.#callAt(plan.leavesAtMs, () => this.#leave(peer));
+    const { clockJump } = plan;
+    if (clockJump !== undefined)
+      this.#callAt(clockJump.atMs, () => {
+        peer.clockAheadMs += clockJump.byMs;
+        this.#tell(peer, { type: 'tick' });
+      });
+    for (const atMs of plan.losesChunkAtMs ?? []) this.#callAt(atMs, () => this.#loseChunk(peer));
+  }
+
+  #gone(peer: SimPeer): void {
+    if (peer.counts) {
+      this.#expected--;
+      if (peer.swarm.isComplete) this.#finished--;
     }
+    peer.alive = false;
+    this.#tracker.left(peer);
+    if (peer.plan.complete === true) this.#tellRanks();
+  }
+
+  #die(peer: SimPeer, noticedAfterUs: number): void {
+    if (!peer.alive) return;
+    this.#gone(peer);
+    for (const stream of peer.links.values()) {
+      this.#network.close(stream);
+      const back = this.#streams[stream.farLink];
+      this.#callAt((this.#queue.nowUs + noticedAfterUs) / 1000, () => {
+        if (back !== undefined) this.#unlink(back);
+      });
+    }
+  }
+
+  #leave(peer: SimPeer): void {
+    if (!peer.alive) return;
+    for (const stream of [...peer.links.values()]) this.#close(peer, stream, 'leaving');
+    this.#gone(peer);
+  }
+
+  /** One of its chunks turns out damaged, as a failed read would show. */
+  #loseChunk(peer: SimPeer): void {
+    if (!peer.alive || peer.swarm.have.count === 0) return;
+    const wanted = this.#random.below(this.layout.chunkCount);
+    const chunk = peer.swarm.have.firstMember(wanted);
+    if (chunk < 0) return;
+    peer.holds.delete(chunk);
+    if (peer.swarm.isComplete && peer.counts) this.#finished--;
+    this.#tell(peer, { type: 'chunk-lost', chunkIndex: chunk });
+  }
+
+  #tellRanks(): void {
+    const seeders = this.peers.filter(({ alive, plan }) => alive && plan.complete === true);
+    seeders.forEach((peer, rank) => this.#tell(peer, { type: 'seed-rank', rank, count: seeders.length }));
   }
 
   #tellCandidates(peer: SimPeer): void {
-    if (this.nowMs >= (this.#options.trackerEndsAtMs ?? Number.POSITIVE_INFINITY)) return;
-    const others = this.peers.filter((other) => other !== peer && other.alive);
-    const chosen: Candidate[] = [];
-    while (others.length > 0 && chosen.length < LOCATE_MAX) {
-      const [other] = others.splice(this.#random.below(others.length), 1);
-      if (other === undefined) break;
-      chosen.push(candidateOf(other));
-    }
-    this.#tell(peer, { type: 'candidates', candidates: chosen, listed: true });
+    const { trackerEndsAtMs = Number.POSITIVE_INFINITY, trackerBackAtMs = Number.POSITIVE_INFINITY } = this.#options;
+    if (this.nowMs >= trackerEndsAtMs && this.nowMs < trackerBackAtMs) return;
+    this.#tell(peer, { type: 'candidates', candidates: this.#tracker.locate(peer), listed: true });
   }
+
+  // ---- the policy and its actions --------------------------------------------------------------------------------------------
 
   #tell(peer: SimPeer, fact: SwarmFact): void {
     if (!peer.alive) return;
-    for (const action of peer.swarm.step(this.nowMs, fact)) this.#act(peer, action);
-    const dueAtMs = peer.swarm.nextDeadline();
+    const nowMs = this.nowMs + peer.clockAheadMs;
+    for (const action of peer.swarm.step(nowMs, fact)) this.#act(peer, action);
+    const dueAtMs = peer.swarm.nextDeadline() - peer.clockAheadMs;
     if (dueAtMs >= peer.timerAtMs || dueAtMs === Number.POSITIVE_INFINITY) return;
-    peer.timerAtMs = dueAtMs;
-    this.#queue.at(dueAtMs, () => {
-      if (peer.timerAtMs !== dueAtMs) return;
-      peer.timerAtMs = Number.POSITIVE_INFINITY;
-      this.#tell(peer, { type: 'tick' });
-    });
+    // no sooner than a timer of Node could
+    const atMs = Math.max(dueAtMs, this.nowMs + 1);
+    peer.timerAtMs = atMs;
+    this.#queue.at(atMs * 1000, TIMER, peer.index, atMs, undefined);
+  }
+
+  #tellLater(peer: SimPeer, fact: SwarmFact, delayUs: number): void {
+    this.#queue.at(this.#queue.nowUs + delayUs, FACT, peer.index, 0, fact);
   }
 
   #act(peer: SimPeer, action: SwarmAction): void {
-    const later = (fact: SwarmFact, delayMs: number): void =>
-      this.#queue.at(this.nowMs + delayMs, () => this.#tell(peer, fact));
     switch (action.type) {
-      case 'dial':
-        this.#dial(peer, action.candidate);
-        return;
-      case 'close': {
-        const end = peer.links.get(action.link);
-        if (end === undefined) return;
-        peer.links.delete(end.link);
-        end.open = false;
-        this.#stopSends(peer, end);
-        this.#arrive(end, () => this.#unlink(end.other, action.reason));
-        return;
-      }
-      case 'probe': {
-        const target = this.peers.find((other) => simAddress(other.index) === action.address);
-        const ok = target?.alive === true && target.key === action.key;
-        later({ type: 'probed', link: action.link, ok }, 4 * this.#latencyMs);
-        return;
-      }
       case 'send': {
-        const end = peer.links.get(action.link);
-        if (end !== undefined) this.#message(end, action.message);
+        const stream = peer.links.get(action.link);
+        if (stream === undefined) return;
+        const { message } = action;
+        this.messages[message.type] = (this.messages[message.type] ?? 0) + 1;
+        if (message.type === 'request' || message.type === 'cancel') this.#watchStalled(peer, stream, message);
+        this.#network.message(stream, message);
         return;
       }
-      case 'start-send': {
-        const end = peer.links.get(action.link);
-        if (end === undefined) return;
-        const wrong = (peer.plan.lies ?? 0) > 0 && this.#random.next() < (peer.plan.lies ?? 0);
-        if (peer.plan.stalls === true) return;
-        peer.sends.push({
-          end,
-          requestId: action.requestId,
-          chunkIndex: action.chunkIndex,
-          wrong,
-          offset: 0,
-          onUplink: false,
-          stopped: false,
-        });
-        this.#pumpUplink(peer);
+      case 'start-send':
+        this.#startSend(peer, action.link, action.requestId, action.chunkIndex);
         return;
-      }
       case 'stop-send': {
-        const at = peer.sends.findIndex((send) => send.end.link === action.link && send.requestId === action.requestId);
-        const [send] = at >= 0 ? peer.sends.splice(at, 1) : [];
-        if (send?.onUplink === true) send.stopped = true;
-        else if (send !== undefined || peer.plan.stalls === true) {
-          later({ type: 'send-ended', link: action.link, requestId: action.requestId, why: 'stopped' }, 0);
-        }
+        const stalled = peer.stallsSinceMs <= this.nowMs;
+        if (this.#network.stop(peer.host, action.link, action.requestId) || stalled)
+          this.#tellLater(
+            peer,
+            { type: 'send-ended', link: action.link, requestId: action.requestId, why: 'stopped' },
+            0,
+          );
         return;
       }
       case 'verify': {
-        const wrong = peer.wrongRequests.delete(`${action.link}:${action.requestId}`);
-        later({ type: 'verified', link: action.link, requestId: action.requestId, ok: !wrong }, 1);
+        const incoming = peer.incoming.get(requestKey(action.link, action.requestId));
+        if (incoming === undefined || incoming.bytes !== chunkBytes(this.layout, action.chunkIndex))
+          throw new ShoalError('bug', `peer ${peer.index} verifies chunk ${action.chunkIndex} without all its bytes`);
+        incoming.state = 'whole';
+        this.#queue.at(this.#queue.nowUs + this.#verifyUs, CALL, peer.index, 0, () =>
+          this.#verified(peer, incoming, action.link, action.requestId),
+        );
         return;
       }
       case 'write':
-        later({ type: 'written', link: action.link, requestId: action.requestId, ok: true }, 0.1);
+        this.#write(peer, action.link, action.requestId);
         return;
       case 'discard':
-        peer.wrongRequests.delete(`${action.link}:${action.requestId}`);
+        this.#discard(peer, requestKey(action.link, action.requestId));
         return;
-      case 'gained': {
-        const source = peer.links.get(action.link)?.other.peer.key ?? 'gone';
-        peer.gainedFrom.set(source, (peer.gainedFrom.get(source) ?? 0) + 1);
+      case 'gained':
+        this.#gained(peer, action.chunkIndex, action.link);
+        return;
+      case 'close': {
+        const stream = peer.links.get(action.link);
+        if (stream !== undefined) this.#close(peer, stream, action.reason);
+        return;
+      }
+      case 'dial':
+        this.#dial(peer, action.candidate);
+        return;
+      case 'probe': {
+        const target = this.#byIndex[simIndexOf(action.address)];
+        const ok = target?.alive === true && target.key === action.key;
+        this.#tellLater(peer, { type: 'probed', link: action.link, ok }, 8 * peer.host.latencyUs);
         return;
       }
       case 'complete':
         peer.finishedAtMs = this.nowMs;
+        if (peer.counts) this.#finished++;
         return;
       case 'banned':
         peer.banned.push(action.key);
         return;
       case 'need-peers':
-        this.#queue.at(this.nowMs + 2 * this.#latencyMs, () => this.#tellCandidates(peer));
+        this.#queue.at(this.#queue.nowUs + 4 * peer.host.latencyUs, CALL, peer.index, 0, () =>
+          this.#tellCandidates(peer),
+        );
     }
   }
 
+  // ---- links -----------------------------------------------------------------------------------------------------------------
+
   #dial(peer: SimPeer, candidate: Candidate): void {
-    const target = this.peers.find((other) => candidate.addresses.includes(simAddress(other.index)));
-    this.#queue.at(this.nowMs + 4 * this.#latencyMs, () => {
-      if (target === undefined || !target.alive || !peer.alive) {
+    const target = this.#byIndex[simIndexOf(candidate.addresses[0] as string)];
+    const pathUs = peer.host.latencyUs + (target?.host.latencyUs ?? peer.host.latencyUs);
+    this.#queue.at(this.#queue.nowUs + 4 * pathUs, CALL, peer.index, 0, () => {
+      const refused = this.#options.degree !== undefined && (target?.links.size ?? 0) >= 2 * this.#options.degree;
+      if (target === undefined || !target.alive || !peer.alive || refused || this.#isCut(peer.index, target.index)) {
         this.#tell(peer, { type: 'dial-failed', key: candidate.key });
         return;
       }
-      const mine = { link: this.#nextLink++, peer, open: true, arrivesAtMs: 0 } as LinkEnd;
-      const theirs: LinkEnd = { link: this.#nextLink++, peer: target, other: mine, open: true, arrivesAtMs: 0 };
-      mine.other = theirs;
-      peer.links.set(mine.link, mine);
-      target.links.set(theirs.link, theirs);
+      const mine = this.#nextLink++;
+      const theirs = this.#nextLink++;
+      const out = this.#network.createStream(peer.host, target.host, mine, theirs);
+      const back = this.#network.createStream(target.host, peer.host, theirs, mine);
+      this.#streams[mine] = out;
+      this.#streams[theirs] = back;
+      peer.links.set(mine, out);
+      target.links.set(theirs, back);
       this.#tell(target, {
         type: 'linked',
-        link: theirs.link,
+        link: theirs,
         key: peer.key,
         address: simAddress(peer.index),
         outbound: false,
@@ -308,115 +374,182 @@ export class World {
       });
       this.#tell(peer, {
         type: 'linked',
-        link: mine.link,
+        link: mine,
         key: target.key,
         address: simAddress(target.index),
+        listensAt: simAddress(target.index),
         outbound: true,
         dialledKey: candidate.key,
-        listensAt: simAddress(target.index),
       });
-      for (const end of [mine, theirs])
-        this.#tell(end.peer, { type: 'rtt', link: end.link, rttMs: 2 * this.#latencyMs });
+      this.#measure(peer, out);
+      this.#measure(target, back);
     });
   }
 
-  #message(end: LinkEnd, message: SwarmMessage): void {
-    this.#arrive(end, () => {
-      const { other } = end;
-      if (other.open) this.#tell(other.peer, { type: 'message', link: other.link, message });
+  /** What a ping shows: with socket buffers it waits in queues, and is repeated. */
+  #measure(peer: SimPeer, stream: Stream): void {
+    if (stream.closed || !peer.alive) return;
+    const back = this.#streams[stream.farLink];
+    const buffered = (this.#options.kernelBytes ?? 0) > 0 && back !== undefined;
+    const rttUs = buffered ? this.#network.delayUs(stream) + this.#network.delayUs(back) : 2 * stream.latencyUs;
+    this.#tell(peer, { type: 'rtt', link: stream.link, rttMs: rttUs / 1000 });
+    if (buffered)
+      this.#queue.at(this.#queue.nowUs + RTT_SAMPLE_US, CALL, peer.index, 0, () => this.#measure(peer, stream));
+  }
+
+  #close(peer: SimPeer, stream: Stream, reason: CloseReason): void {
+    stream.closed = true;
+    peer.links.delete(stream.link);
+    const back = this.#streams[stream.farLink];
+    this.#network.close(stream);
+    const atUs = Math.max(stream.arrivesAtUs, this.#queue.nowUs + stream.latencyUs);
+    this.#queue.at(atUs, CALL, peer.index, 0, () => {
+      if (back !== undefined) this.#unlink(back, reason);
     });
   }
 
-  /** Runs `effect` when something sent now by this end arrives, never before what was sent earlier. */
-  #arrive(end: LinkEnd, effect: () => void, notBeforeMs = 0): void {
-    end.arrivesAtMs = Math.max(end.arrivesAtMs, this.nowMs + this.#latencyMs, notBeforeMs);
-    this.#queue.at(end.arrivesAtMs, effect);
+  #unlink(stream: Stream, reason?: CloseReason): void {
+    if (stream.closed) return;
+    stream.closed = true;
+    const peer = this.#byIndex[stream.from.index] as SimPeer;
+    peer.links.delete(stream.link);
+    this.#network.close(stream);
+    this.#tell(peer, { type: 'unlinked', link: stream.link, misbehaved: false, reason });
   }
 
-  #unlink(end: LinkEnd, reason?: CloseReason): void {
-    if (!end.open) return;
-    end.open = false;
-    end.peer.links.delete(end.link);
-    this.#stopSends(end.peer, end);
-    this.#tell(end.peer, { type: 'unlinked', link: end.link, misbehaved: false, reason });
+  /** Whether the two are in different halves of a network that is parted at this moment. */
+  #isCut(one: number, other: number): boolean {
+    const { partition } = this.#options;
+    if (partition === undefined || this.nowMs < partition.fromMs || this.nowMs >= partition.toMs) return false;
+    const edge = partition.share * this.#options.peers.length;
+    return one < edge !== other < edge;
   }
 
-  #stopSends(peer: SimPeer, end: LinkEnd): void {
-    for (let at = peer.sends.length - 1; at >= 0; at--) if (peer.sends[at]?.end === end) peer.sends.splice(at, 1);
+  #arriveAt(atUs: number, stream: Stream, what: SwarmMessage | SimFragment): void {
+    let arriveUs = atUs;
+    if (this.#options.partition !== undefined && this.#isCut(stream.from.index, stream.to.index)) {
+      arriveUs = Math.max(atUs, this.#options.partition.toMs * 1000 + stream.latencyUs);
+      stream.arrivesAtUs = arriveUs;
+    }
+    this.#queue.at(arriveUs, ARRIVE, stream.to.index, stream.link, what);
   }
 
-  /** One fragment of each active send in turn, as fast as the uplink allows. */
-  #pumpUplink(peer: SimPeer): void {
-    if (peer.uplinkBusy || !peer.alive) return;
-    const send = peer.sends.shift();
-    if (send === undefined) return;
-    peer.uplinkBusy = true;
-    const total = chunkBytes(this.layout, send.chunkIndex);
-    const offset = send.offset;
-    const byteCount = Math.min(FRAGMENT_BYTES_MAX, total - offset);
-    const last = offset + byteCount === total;
-    send.offset += byteCount;
-    if (!last) peer.sends.push(send);
-    send.onUplink = true;
-    const rate = Math.min(peer.plan.upBytesPerSecond, peer.plan.limitUp ?? Number.POSITIVE_INFINITY);
-    this.#queue.at(this.nowMs + (byteCount * 1000) / rate, () => {
-      peer.uplinkBusy = false;
-      send.onUplink = false;
-      if (!peer.alive) return;
-      peer.sentBytes += byteCount;
-      if (send.end.open) {
-        this.#deliver(send, offset, byteCount, last);
-        this.#tell(peer, { type: 'sent', link: send.end.link, requestId: send.requestId, byteCount, last });
-        if (send.stopped)
-          this.#tell(peer, { type: 'send-ended', link: send.end.link, requestId: send.requestId, why: 'stopped' });
-      }
-      this.#pumpUplink(peer);
-    });
+  #arrived(link: LinkId, what: SwarmMessage | SimFragment): void {
+    const stream = this.#streams[link] as Stream;
+    const far = this.#streams[stream.farLink] as Stream;
+    const peer = this.#byIndex[stream.to.index] as SimPeer;
+    if (far.closed || !peer.alive) return;
+    if ('send' in what) this.#fragment(peer, far.link, what);
+    else this.#tell(peer, { type: 'message', link: far.link, message: what });
   }
 
-  #deliver(send: ActiveSend, offset: number, byteCount: number, last: boolean): void {
-    const { other } = send.end;
-    const receiver = other.peer;
-    const startMs = Math.max(this.nowMs + this.#latencyMs, receiver.downlinkFreeAtMs);
-    receiver.downlinkFreeAtMs = startMs + (byteCount * 1000) / receiver.plan.downBytesPerSecond;
+  // ---- chunks ----------------------------------------------------------------------------------------------------------------
+
+  #startSend(peer: SimPeer, link: LinkId, requestId: number, chunkIndex: number): void {
+    const stream = peer.links.get(link);
+    if (stream === undefined || peer.stallsSinceMs <= this.nowMs) return;
+    const isHeld = peer.holds.has(chunkIndex);
+    if (!isHeld && peer.plan.claims === 'unreadable') {
+      this.#tellLater(peer, { type: 'send-ended', link, requestId, why: 'unreadable' }, WRITE_US);
+      return;
+    }
+    const lies = peer.plan.lies ?? 0;
+    const wrong = !isHeld || (lies > 0 && this.#random.next() < lies);
+    const byteCount = chunkBytes(this.layout, chunkIndex);
+    this.#network.start({ stream, requestId, chunkIndex, byteCount, wrong, offset: 0, stopped: false });
+  }
+
+  #sent({ stream, send, offset, byteCount }: SimFragment): void {
+    const peer = this.#byIndex[stream.from.index] as SimPeer;
+    const last = offset + byteCount === send.byteCount;
+    if (last && peer.plan.complete === true) this.seederChunksSent++;
+    const fact: SwarmFact = { type: 'sent', link: stream.link, requestId: send.requestId, byteCount, last };
+    // with socket buffers this comes from within the policy's own step
+    if ((this.#options.kernelBytes ?? 0) > 0) this.#tellLater(peer, fact, 0);
+    else this.#tell(peer, fact);
+  }
+
+  #fragment(peer: SimPeer, link: LinkId, { send, offset, byteCount }: SimFragment): void {
     const { requestId, chunkIndex } = send;
-    this.#arrive(
-      send.end,
-      () => {
-        if (!other.open || !receiver.alive) return;
-        if (
-          receiver.swarm.admitFragment(this.nowMs, other.link, { requestId, chunkIndex, offset, byteCount }) === 'skip'
-        )
-          return;
-        if (last && send.wrong) receiver.wrongRequests.add(`${other.link}:${requestId}`);
-        this.#tell(receiver, { type: 'fragment', link: other.link, requestId, byteCount });
-      },
-      receiver.downlinkFreeAtMs,
-    );
+    const nowMs = this.nowMs + peer.clockAheadMs;
+    if (peer.swarm.admitFragment(nowMs, link, { requestId, chunkIndex, offset, byteCount }) === 'skip') {
+      peer.lateBytes += byteCount;
+      return;
+    }
+    const key = requestKey(link, requestId);
+    let incoming = peer.incoming.get(key);
+    if (incoming === undefined) {
+      incoming = { chunkIndex, from: send.stream.from.index, bytes: 0, wrong: send.wrong, state: 'filling' };
+      peer.incoming.set(key, incoming);
+    }
+    incoming.bytes += byteCount;
+    this.#tell(peer, { type: 'fragment', link, requestId, byteCount });
   }
+
+  #verified(peer: SimPeer, incoming: Incoming, link: LinkId, requestId: number): void {
+    if (!incoming.wrong) incoming.state = 'verified';
+    else peer.corruptBytes += incoming.bytes;
+    this.#tell(peer, { type: 'verified', link, requestId, ok: !incoming.wrong });
+  }
+
+  #write(peer: SimPeer, link: LinkId, requestId: number): void {
+    const incoming = peer.incoming.get(requestKey(link, requestId));
+    if (incoming === undefined || incoming.state !== 'verified')
+      throw new ShoalError('bug', `peer ${peer.index} writes a chunk that nobody verified`);
+    const { diskFull } = peer.plan;
+    const ok = diskFull === undefined || this.nowMs < diskFull.fromMs || this.nowMs >= diskFull.toMs;
+    if (ok) {
+      peer.holds.add(incoming.chunkIndex);
+    } else {
+      peer.incoming.delete(requestKey(link, requestId));
+      this.#tellLater(peer, { type: 'disk-ready' }, DISK_RETRY_MS * 1000);
+    }
+    this.#tellLater(peer, { type: 'written', link, requestId, ok }, WRITE_US);
+  }
+
+  #gained(peer: SimPeer, chunkIndex: number, link: LinkId): void {
+    const found = [...peer.incoming].find(
+      ([key, incoming]) => incoming.chunkIndex === chunkIndex && Math.floor(key / 0x10000) === link,
+    );
+    if (found === undefined || found[1].state !== 'verified' || !peer.holds.has(chunkIndex)) {
+      this.acceptedWrong++;
+      throw new ShoalError('bug', `peer ${peer.index} took chunk ${chunkIndex}, which nobody verified`);
+    }
+    peer.incoming.delete(found[0]);
+    const source = (this.#byIndex[found[1].from] as SimPeer).key;
+    peer.gainedFrom.set(source, (peer.gainedFrom.get(source) ?? 0) + 1);
+    const before = this.#copies[chunkIndex] as number;
+    this.#copies[chunkIndex] = before + 1;
+    if (before === 0 && --this.#uncopied === 0) this.#firstCopyMade();
+  }
+
+  #firstCopyMade(): void {
+    this.firstCopyAtMs = this.nowMs;
+    this.seederChunksAtFirstCopy = this.seederChunksSent;
+    for (const peer of this.peers)
+      if (peer.plan.leavesAfterFirstCopy === true) this.#callAt(this.nowMs, () => this.#leave(peer));
+  }
+
+  #discard(peer: SimPeer, key: number): void {
+    const incoming = peer.incoming.get(key);
+    if (incoming === undefined) return;
+    peer.incoming.delete(key);
+    if (!(incoming.wrong && incoming.state === 'whole')) peer.cancelledBytes += incoming.bytes;
+  }
+
+  /** How long a source that gives nothing is waited for. */
+  #watchStalled(peer: SimPeer, stream: Stream, message: { readonly type: string; readonly requestId: number }): void {
+    if ((this.#byIndex[stream.to.index] as SimPeer).stallsSinceMs > this.nowMs) return;
+    const key = requestKey(stream.link, message.requestId);
+    const sinceMs = this.#waitingSinceMs.get(key);
+    if (message.type === 'request') this.#waitingSinceMs.set(key, this.nowMs);
+    else if (sinceMs !== undefined && this.#waitingSinceMs.delete(key)) peer.replaceMs.push(this.nowMs - sinceMs);
+  }
+
+  readonly #waitingSinceMs = new Map<number, number>();
 }
 
-/** Of one private network, so that peers may tell each other of each other. */
-function simAddress(index: number): string {
-  return `10.${index >> 16}.${(index >> 8) & 0xff}.${index & 0xff}:9000`;
-}
-
-function candidateOf({ key, index, swarm }: SimPeer): Candidate {
-  return { key, addresses: [simAddress(index)], dialect: 'native', complete: swarm.isComplete };
-}
-
-/** The least time in which the last leecher can have everything, all joining at 0 (Kumar and Ross, 2006), in milliseconds. */
-export function fluidBoundMs(options: WorldOptions): number {
-  const seeders = options.peers.filter((peer) => peer.complete === true);
-  const leechers = options.peers.filter((peer) => peer.complete !== true);
-  const up = (peers: readonly PeerPlan[]): number => peers.reduce((sum, peer) => sum + peer.upBytesPerSecond, 0);
-  const seedRate = up(seeders);
-  const slowestDown = Math.min(...leechers.map((peer) => peer.downBytesPerSecond));
-  return (
-    Math.max(
-      options.size / seedRate,
-      options.size / slowestDown,
-      (leechers.length * options.size) / (seedRate + up(leechers)),
-    ) * 1000
-  );
+/** One number for a link and a request id of 16 bits. */
+function requestKey(link: LinkId, requestId: number): number {
+  return link * 0x10000 + requestId;
 }
