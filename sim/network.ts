@@ -267,36 +267,34 @@ export class Network {
     this.pump(host);
   }
 
-  /** Hands fragments of the active sends to their streams, one of each in turn, while the streams take them. */
+  /**
+   * Hands fragments to the streams, of the oldest send first: chunks that are whole one after the other can be passed on sooner than
+   * chunks that come side by side. A younger send gets its turn while the stream of an older one takes nothing.
+   */
   #feed(host: Host): void {
     const { sends } = host;
-    for (let tries = sends.length; tries > 0 && sends.length > 0; ) {
-      const send = sends[0] as SimSend;
+    const nowUs = this.#events.nowUs();
+    for (let at = 0; at < sends.length; ) {
+      const send = sends[at] as SimSend;
       const { stream } = send;
       const byteCount = Math.min(FRAGMENT_BYTES_MAX, send.byteCount - send.offset);
-      const takes = this.#options.kernelBytes > 0 ? stream.dataBytes < this.#options.kernelBytes : stream.dataBytes === 0;
-      sends.shift();
-      if (!takes) {
-        sends.push(send);
-        tries--;
+      if (stream.dataBytes > 0 && stream.dataBytes >= this.#options.kernelBytes) {
+        at++;
         continue;
       }
       const fragment: SimFragment = { stream, send, offset: send.offset, byteCount };
       send.offset += byteCount;
       stream.dataBytes += byteCount;
-      if (send.offset < send.byteCount) sends.push(send);
+      if (send.offset === send.byteCount) sends.splice(at, 1);
       this.#push(stream, { message: undefined, fragment, leftBytes: byteCount + FRAME_OVERHEAD_BYTES });
       if (this.#options.kernelBytes > 0) this.#events.sent(fragment);
       // decided as late as can be: one fragment for an uplink that is free, unless TCP holds its stream back
-      else if (stream.window === undefined || stream.window.roomBytes(this.#events.nowUs()) >= 1448) return;
-      tries = Math.min(tries, sends.length);
+      else if (stream.window === undefined || stream.window.roomBytes(nowUs) >= 1448) return;
     }
   }
 
   #push(stream: Stream, item: Item): void {
-    if (stream.items.length === 0 || !stream.from.ring.includes(stream)) {
-      if (!stream.from.ring.includes(stream)) stream.from.ring.push(stream);
-    }
+    if (!stream.from.ring.includes(stream)) stream.from.ring.push(stream);
     stream.items.push(item);
   }
 
