@@ -155,6 +155,8 @@ export const DOWN_FIRST_RATE_BYTES_PER_SECOND = 50_000_000;
 export const UP_FIRST_RATE_BYTES_PER_SECOND = 12_500_000;
 /** Assumed of a path until its first ping is back, in milliseconds. */
 export const FIRST_RTT_MS = 20;
+/** A path is taken to be as long as its fastest ping; with every slower one that may rise by this factor, as paths change. */
+export const RTT_FLOOR_RISE = 1.05;
 /** What TCP sends before it has heard anything: ten segments (RFC 6928). More slots while a chunk needs round trips to get going. */
 export const TCP_INITIAL_WINDOW_BYTES = 14_600;
 /** Chunks a complete peer suggests with each grant. */

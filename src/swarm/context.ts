@@ -4,6 +4,7 @@ import type { ChunkLayout } from '../content/chunk-layout.ts';
 import type { CloseReason, LinkId, SwarmAction, SwarmMessage, SwarmOptions } from './facts.ts';
 import type { Neighbour } from './neighbour.ts';
 import type { Random } from './random.ts';
+import type { RoundTrips } from './round-trips.ts';
 
 export interface SwarmContext {
   readonly options: SwarmOptions;
@@ -11,6 +12,7 @@ export interface SwarmContext {
   readonly have: Bitfield;
   readonly neighbours: ReadonlyMap<LinkId, Neighbour>;
   readonly random: Random;
+  readonly roundTrips: RoundTrips;
   emit(action: SwarmAction): void;
   send(neighbour: Neighbour, message: SwarmMessage): void;
   /** Closes a link; the neighbour is gone from `neighbours` when this returns. */

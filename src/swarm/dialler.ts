@@ -51,6 +51,10 @@ export class Dialler {
       this.#askedForPeersAtMs = nowMs;
       this.#context.emit({ type: 'need-peers' });
     }
+    if (!this.#wantsLinks()) {
+      this.#againAtMs = nowMs + NEED_PEERS_INTERVAL_MS;
+      return;
+    }
     const readyAtMs = this.#plan.nextReadyAtMs();
     const retryAtMs = readyAtMs > nowMs ? readyAtMs : nowMs + DIAL_RETRY_MS;
     this.#againAtMs = Math.min(Math.max(nowMs, this.#askedForPeersAtMs) + NEED_PEERS_INTERVAL_MS, retryAtMs);

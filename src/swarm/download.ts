@@ -19,7 +19,7 @@ import {
 } from '../limits.ts';
 import { ChunkPicker } from './chunk-picker.ts';
 import type { SwarmContext } from './context.ts';
-import { median, RateMeter } from './estimators.ts';
+import { RateMeter } from './estimators.ts';
 import type { LinkId, StallReason, SwarmMessage } from './facts.ts';
 import type { Neighbour, Request } from './neighbour.ts';
 import { RequestLedger, type IncomingFragment } from './requests.ts';
@@ -204,13 +204,9 @@ export class Download {
   #inFlightMax(nowMs: number): number {
     const { chunkSize } = this.#context.layout;
     const rate = this.#meter.current(nowMs) || DOWN_FIRST_RATE_BYTES_PER_SECOND;
-    const rtts: number[] = [];
     let activeSources = 0;
-    for (const neighbour of this.#context.neighbours.values()) {
-      if (neighbour.rttMs !== undefined) rtts.push(neighbour.rttMs);
-      if (neighbour.requests.size > 0) activeSources++;
-    }
-    const roundTripS = median(rtts, 20) / 1000;
+    for (const neighbour of this.#context.neighbours.values()) if (neighbour.requests.size > 0) activeSources++;
+    const roundTripS = this.#context.roundTrips.medianMs / 1000;
     const wanted = Math.max(
       IN_FLIGHT_CHUNKS_MIN * chunkSize,
       2 * rate * roundTripS + 2 * chunkSize * activeSources,

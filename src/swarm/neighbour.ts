@@ -52,6 +52,8 @@ export class Neighbour {
   complete = false;
   readonly theirs: Bitfield;
   rttMs: number | undefined;
+  /** Its fastest round trip of late: the path without its queues. */
+  rttFloorMs: number | undefined;
 
   // ---- what it gives us
   /** Pickable chunks it has. */

@@ -28,7 +28,7 @@ export interface IncomingFragment {
 export class RequestLedger {
   readonly #byChunk = new Map<number, Request[]>();
   /** Whole requests whose digest or write is under way; they outlive their link. */
-  readonly #checking = new Map<string, Request>();
+  readonly #checking = new Map<number, Request>();
   #inFlightBytes = 0;
   #openCount = 0;
 
@@ -166,8 +166,8 @@ export class RequestLedger {
   }
 }
 
-function checkingKey(link: LinkId, requestId: number): string {
-  return `${link}:${requestId}`;
+function checkingKey(link: LinkId, requestId: number): number {
+  return link * REQUEST_ID_LIMIT + requestId;
 }
 
 function freeRequestId(neighbour: Neighbour): number {

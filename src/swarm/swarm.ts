@@ -35,6 +35,7 @@ import { Neighbour } from './neighbour.ts';
 import { PeerExchange } from './peer-exchange.ts';
 import { createRandom } from './random.ts';
 import type { IncomingFragment } from './requests.ts';
+import { RoundTrips } from './round-trips.ts';
 import { Upload } from './upload.ts';
 
 /** Facts after which there may be somebody to dial. */
@@ -62,6 +63,8 @@ export class Swarm {
   readonly #options: SwarmOptions;
   readonly #have: Bitfield;
   readonly #neighbours = new Map<LinkId, Neighbour>();
+  readonly #unmapped = new Set<Neighbour>();
+  readonly #roundTrips = new RoundTrips(this.#neighbours);
   readonly #dials: DialPlan;
   readonly #dialler: Dialler;
   readonly #bans = new BanList();
@@ -90,6 +93,7 @@ export class Swarm {
       have: this.#have,
       neighbours: this.#neighbours,
       random,
+      roundTrips: this.#roundTrips,
       emit: (action) => this.#actions.push(action),
       send: (neighbour, message) => this.#actions.push({ type: 'send', link: neighbour.link, message }),
       close: (neighbour, reason, text) => this.#close(neighbour, reason, text),
@@ -129,8 +133,7 @@ export class Swarm {
     if (this.#pendingHaves.length > 0) next = Math.min(next, this.#haveFlushedAtMs + HAVE_COALESCE_MS);
     next = Math.min(next, this.#dialler.nextDeadlineMs(this.#nowMs), this.#exchange.nextDeadlineMs);
     next = Math.min(next, this.#turnover.nextDeadlineMs, this.#duplicatesAtMs);
-    for (const neighbour of this.#neighbours.values())
-      if (!neighbour.mapped) next = Math.min(next, neighbour.linkedAtMs + MAP_TIMEOUT_MS);
+    for (const { linkedAtMs } of this.#unmapped) next = Math.min(next, linkedAtMs + MAP_TIMEOUT_MS);
     return next;
   }
 
@@ -247,7 +250,7 @@ export class Swarm {
         return;
       case 'rtt': {
         const neighbour = this.#neighbours.get(fact.link);
-        if (neighbour !== undefined) neighbour.rttMs = fact.rttMs;
+        if (neighbour !== undefined) this.#roundTrips.sample(neighbour, fact.rttMs);
         return;
       }
       case 'seed-rank':
@@ -279,6 +282,7 @@ export class Swarm {
       nowMs: this.#nowMs,
     });
     this.#neighbours.set(fact.link, neighbour);
+    this.#unmapped.add(neighbour);
     if (this.#bans.isBanned(fact.key, this.#nowMs)) {
       this.#close(neighbour, 'full', 'banned for a while');
       return;
@@ -380,6 +384,7 @@ export class Swarm {
 
   #mapped(neighbour: Neighbour): void {
     neighbour.mapped = true;
+    this.#unmapped.delete(neighbour);
     neighbour.complete = neighbour.theirs.isFull;
     this.#download.mapped(neighbour);
     this.#upload.mapped(neighbour);
@@ -458,8 +463,8 @@ export class Swarm {
   }
 
   #closeUnmapped(): void {
-    for (const neighbour of [...this.#neighbours.values()]) {
-      if (!neighbour.mapped && this.#nowMs >= neighbour.linkedAtMs + MAP_TIMEOUT_MS)
+    for (const neighbour of this.#unmapped) {
+      if (this.#nowMs >= neighbour.linkedAtMs + MAP_TIMEOUT_MS)
         this.#close(neighbour, 'timeout', 'no map of chunks came');
     }
   }
@@ -503,6 +508,8 @@ export class Swarm {
   #forget(neighbour: Neighbour, redialMs: number): void {
     this.#dialler.changed();
     this.#neighbours.delete(neighbour.link);
+    this.#unmapped.delete(neighbour);
+    this.#roundTrips.changed();
     this.#download.unlinked(neighbour, this.#nowMs);
     this.#upload.unlinked(neighbour);
     this.#exchange.unlinked(neighbour, this.#nowMs);

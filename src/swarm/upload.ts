@@ -7,7 +7,6 @@
  */
 import {
   ACTIVE_SENDS_MAX,
-  FIRST_RTT_MS,
   GRANTS_PER_LINK_MAX,
   GRANT_LIFE_MS,
   LAPSED_GRANTS_KEPT_MAX,
@@ -23,7 +22,7 @@ import {
   UP_FIRST_RATE_BYTES_PER_SECOND,
 } from '../limits.ts';
 import type { SwarmContext } from './context.ts';
-import { clamp, median, RateMeter } from './estimators.ts';
+import { clamp, RateMeter } from './estimators.ts';
 import type { DeclineReason, SwarmMessage } from './facts.ts';
 import type { Grant, Neighbour, Send } from './neighbour.ts';
 import { SeedOrder } from './seed-order.ts';
@@ -46,6 +45,10 @@ export class Upload {
   #idleSinceMs: number | undefined;
   #idleMs = 0;
   #sentBytes = 0;
+  /** No grant lapses before this. */
+  #lapseCheckAtMs = Number.POSITIVE_INFINITY;
+  /** Something has happened after which a neighbour may take a grant that took none before. */
+  #someoneMayTake = true;
 
   constructor(context: SwarmContext, nowMs: number) {
     this.#context = context;
@@ -84,6 +87,7 @@ export class Upload {
   }
 
   mapped(neighbour: Neighbour): void {
+    this.#someoneMayTake = true;
     neighbour.neededCount = this.#context.have.count - this.#context.have.countCommon(neighbour.theirs);
     if (this.#seedOrder !== undefined && !neighbour.complete)
       for (const chunk of neighbour.theirs) this.#seedOrder.raise(chunk);
@@ -95,11 +99,13 @@ export class Upload {
   }
 
   neighbourLost(neighbour: Neighbour, chunkIndex: number): void {
+    this.#someoneMayTake = true;
     if (this.#context.have.has(chunkIndex)) neighbour.neededCount++;
     this.#seedOrder?.lower(chunkIndex);
   }
 
   weGained(chunkIndex: number): void {
+    this.#someoneMayTake = true;
     for (const neighbour of this.#context.neighbours.values()) {
       if (neighbour.mapped && !neighbour.theirs.has(chunkIndex)) neighbour.neededCount++;
     }
@@ -130,6 +136,7 @@ export class Upload {
   // ---- what neighbours say -------------------------------------------------------------------------------------------------
 
   interest(neighbour: Neighbour, interested: boolean): void {
+    this.#someoneMayTake = true;
     neighbour.armed = interested;
   }
 
@@ -166,6 +173,7 @@ export class Upload {
       }
       // late but honest: it is alive and interested
       neighbour.armed = true;
+      this.#someoneMayTake = true;
       this.#context.send(neighbour, { type: 'reject', requestId, reason: 'busy', retryMs: 0 });
       return;
     }
@@ -229,15 +237,27 @@ export class Upload {
   // ---- time ----------------------------------------------------------------------------------------------------------------
 
   nextDeadlineMs(): number {
-    let next = Number.POSITIVE_INFINITY;
-    for (const neighbour of this.#context.neighbours.values())
-      for (const grant of neighbour.grants.values()) next = Math.min(next, grant.lapsesAtMs);
-    return this.#outstanding > 0 ? Math.min(next, this.#feedbackAtMs) : next;
+    return this.#outstanding > 0 ? Math.min(this.#lapseCheckAtMs, this.#feedbackAtMs) : Number.POSITIVE_INFINITY;
   }
 
   tick(nowMs: number): void {
+    if (nowMs >= this.#lapseCheckAtMs) this.#lapseOverdue(nowMs);
+    if (nowMs >= this.#feedbackAtMs) this.#feedback(nowMs);
+  }
+
+  /** Grants are looked at when the oldest of them could have lapsed: as a rule they are answered long before. */
+  #lapseOverdue(nowMs: number): void {
+    this.#lapseCheckAtMs = Number.POSITIVE_INFINITY;
     for (const neighbour of [...this.#context.neighbours.values()]) {
-      for (const grant of neighbour.grants.values()) if (grant.lapsesAtMs <= nowMs) this.#lapse(neighbour, grant);
+      for (const grant of neighbour.grants.values()) {
+        if (grant.lapsesAtMs <= nowMs) this.#lapse(neighbour, grant);
+        else this.#lapseCheckAtMs = Math.min(this.#lapseCheckAtMs, grant.lapsesAtMs);
+      }
+    }
+  }
+
+  #closeUnread(nowMs: number): void {
+    for (const neighbour of [...this.#context.neighbours.values()]) {
       for (const send of neighbour.sends.values()) {
         if (send.state === 'active' && nowMs - send.progressAtMs > SEND_STALL_MS) {
           this.#context.close(neighbour, 'timeout', 'it does not read what it asked for');
@@ -245,7 +265,6 @@ export class Upload {
         }
       }
     }
-    if (nowMs >= this.#feedbackAtMs) this.#feedback(nowMs);
   }
 
   /** Starts queued sends and hands out grants until the pipeline is full. */
@@ -278,6 +297,7 @@ export class Upload {
     roundTripMs: number,
     nowMs: number,
   ): void {
+    if (!this.#someoneMayTake || this.#outstanding >= pipeline) return;
     for (const cap of [perNeighbour, GRANTS_PER_LINK_MAX]) {
       while (this.#outstanding < pipeline) {
         const neighbour = this.#nextToServe(cap, roundTripMs, nowMs);
@@ -285,6 +305,7 @@ export class Upload {
         this.#grant(neighbour, Math.max(0, this.#outstanding - slots) * chunkMs, roundTripMs, nowMs);
       }
     }
+    this.#someoneMayTake = this.#outstanding >= pipeline;
   }
 
   #nextToServe(cap: number, roundTripMs: number, nowMs: number): Neighbour | undefined {
@@ -323,7 +344,9 @@ export class Upload {
     const suggestions = this.#suggestions(neighbour);
     const pledgedChunk = suggestions[0] ?? -1;
     if (pledgedChunk >= 0) this.#seedOrder?.raise(pledgedChunk);
-    neighbour.grants.set(grantId, { grantId, pledgedChunk, lapsesAtMs: nowMs + GRANT_LIFE_MS + 2 * roundTripMs });
+    const lapsesAtMs = nowMs + GRANT_LIFE_MS + 2 * roundTripMs;
+    neighbour.grants.set(grantId, { grantId, pledgedChunk, lapsesAtMs });
+    this.#lapseCheckAtMs = Math.min(this.#lapseCheckAtMs, lapsesAtMs);
     this.#outstanding++;
     if (nowMs - neighbour.lastServedAtMs >= STICK_WITHIN_MS) neighbour.servedInARow = 0;
     neighbour.servedInARow++;
@@ -350,10 +373,7 @@ export class Upload {
       ? this.#limitBytesPerSecond
       : this.#meter.peak(nowMs) || UP_FIRST_RATE_BYTES_PER_SECOND;
     const chunkMs = (chunkSize * 1000) / rate;
-    const rtts: number[] = [];
-    for (const neighbour of this.#context.neighbours.values())
-      if (neighbour.rttMs !== undefined) rtts.push(neighbour.rttMs);
-    const roundTripMs = median(rtts, FIRST_RTT_MS);
+    const roundTripMs = this.#context.roundTrips.medianMs;
     const warmUp = Math.ceil((roundTripMs * Math.log2(1 + chunkSize / TCP_INITIAL_WINDOW_BYTES)) / chunkMs);
     const formula = roundTripMs < 1 && Number.isFinite(this.#limitBytesPerSecond) ? 1 : 1 + warmUp;
     const slots = clamp(formula + this.#extraSlots, 1, ACTIVE_SENDS_MAX);
@@ -373,12 +393,14 @@ export class Upload {
   }
 
   #endGrant(neighbour: Neighbour, grant: Grant): void {
+    this.#someoneMayTake = true;
     neighbour.grants.delete(grant.grantId);
     this.#outstanding--;
     if (grant.pledgedChunk >= 0) this.#seedOrder?.lower(grant.pledgedChunk);
   }
 
   #endSend(neighbour: Neighbour, send: Send, arrived: boolean): void {
+    this.#someoneMayTake = true;
     neighbour.sends.delete(send.requestId);
     this.#outstanding--;
     if (!arrived) this.#seedOrder?.lower(send.chunkIndex);
@@ -397,6 +419,7 @@ export class Upload {
   }
 
   #feedback(nowMs: number): void {
+    this.#closeUnread(nowMs);
     if (this.#idleSinceMs !== undefined) {
       this.#idleMs += nowMs - this.#idleSinceMs;
       this.#idleSinceMs = nowMs;
