@@ -7,7 +7,10 @@ export function fluidBoundMs(options: Pick<WorldOptions, 'size' | 'peers'>): num
   const leechers = options.peers.filter((peer) => peer.complete !== true && peer.claims === undefined);
   const up = (peers: typeof seeders): number => peers.reduce((sum, peer) => sum + peer.upBytesPerSecond, 0);
   const seedRate = up(seeders);
-  const slowestDown = leechers.reduce((least, peer) => Math.min(least, peer.downBytesPerSecond), Number.POSITIVE_INFINITY);
+  const slowestDown = leechers.reduce(
+    (least, peer) => Math.min(least, peer.downBytesPerSecond),
+    Number.POSITIVE_INFINITY,
+  );
   return (
     Math.max(
       options.size / seedRate,

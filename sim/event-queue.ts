@@ -65,8 +65,7 @@ export class EventQueue {
     if (timeUs > untilUs) return false;
     const slot = this.#slotOf[0] as number;
     const last = --this.#size;
-    if (last > 0)
-      this.#sink(this.#timeUs[last] as number, this.#orderOf[last] as number, this.#slotOf[last] as number);
+    if (last > 0) this.#sink(this.#timeUs[last] as number, this.#orderOf[last] as number, this.#slotOf[last] as number);
     event.kind = this.#kind[slot] as number;
     event.a = this.#a[slot] as number;
     event.b = this.#b[slot] as number;

@@ -145,15 +145,42 @@ function textOf(report: RunReport): string {
   const { uplinks, wasted, degree } = report;
   const rows: [string, string][] = [
     ['seed, event hash', `${report.seed}, ${report.hash}`],
-    ['finish over the bound', `last ${ratio(report.last)}, p95 ${ratio(report.p95)}, p50 ${ratio(report.p50)}, mean ${ratio(report.mean)} (bound ${report.boundSeconds.toFixed(2)} s)`],
-    ['last over the discrete optimum', `${ratio(report.lastOverDiscrete)} (which is ${ratio(report.discreteFactor)} of the bound)`],
-    ['first copy', `${ratio(report.firstCopy)} of the seeders' time for one; sent twice before it: ${share(report.seederDuplicates)}`],
-    ['uplinks', `busy ${share(uplinks.busy)}; idle: start ${share(uplinks.startup)}, nobody interested ${share(uplinks.noInterest)}, stalled ${share(uplinks.stalled)}, end ${share(uplinks.endgame)}`],
-    ['wasted bytes', `${share(wasted.all)}: late ${share(wasted.late)}, cancelled ${share(wasted.cancelled)}, corrupt ${share(wasted.corrupt)}`],
-    ['messages', `declines ${report.declinesPerChunk.toFixed(3)} a chunk, control ${share(report.controlShare)} of the data`],
-    ['fairness, graph', `Jain ${ratio(report.jainUp)}; links ${degree.min}-${degree.max}, mean ${degree.mean.toFixed(1)}, diameter ${degree.diameter}`],
-    ['faults', `${report.liarsBanned} of ${report.liars} liars banned, ${report.acceptedWrong} wrong chunks accepted; a stalled source is given up after ${report.replaceStalledMs === null ? '-' : `${Math.round(report.replaceStalledMs)} ms`}`],
-    ['simulator', `${report.events} events, ${report.virtualSeconds.toFixed(1)} s in ${report.realSeconds.toFixed(1)} s, ${Math.round(report.eventsPerSecond / 1000)} k events/s, ${Math.round(report.memoryMiB)} MiB`],
+    [
+      'finish over the bound',
+      `last ${ratio(report.last)}, p95 ${ratio(report.p95)}, p50 ${ratio(report.p50)}, mean ${ratio(report.mean)} (bound ${report.boundSeconds.toFixed(2)} s)`,
+    ],
+    [
+      'last over the discrete optimum',
+      `${ratio(report.lastOverDiscrete)} (which is ${ratio(report.discreteFactor)} of the bound)`,
+    ],
+    [
+      'first copy',
+      `${ratio(report.firstCopy)} of the seeders' time for one; sent twice before it: ${share(report.seederDuplicates)}`,
+    ],
+    [
+      'uplinks',
+      `busy ${share(uplinks.busy)}; idle: start ${share(uplinks.startup)}, nobody interested ${share(uplinks.noInterest)}, stalled ${share(uplinks.stalled)}, end ${share(uplinks.endgame)}`,
+    ],
+    [
+      'wasted bytes',
+      `${share(wasted.all)}: late ${share(wasted.late)}, cancelled ${share(wasted.cancelled)}, corrupt ${share(wasted.corrupt)}`,
+    ],
+    [
+      'messages',
+      `declines ${report.declinesPerChunk.toFixed(3)} a chunk, control ${share(report.controlShare)} of the data`,
+    ],
+    [
+      'fairness, graph',
+      `Jain ${ratio(report.jainUp)}; links ${degree.min}-${degree.max}, mean ${degree.mean.toFixed(1)}, diameter ${degree.diameter}`,
+    ],
+    [
+      'faults',
+      `${report.liarsBanned} of ${report.liars} liars banned, ${report.acceptedWrong} wrong chunks accepted; a stalled source is given up after ${report.replaceStalledMs === null ? '-' : `${Math.round(report.replaceStalledMs)} ms`}`,
+    ],
+    [
+      'simulator',
+      `${report.events} events, ${report.virtualSeconds.toFixed(1)} s in ${report.realSeconds.toFixed(1)} s, ${Math.round(report.eventsPerSecond / 1000)} k events/s, ${Math.round(report.memoryMiB)} MiB`,
+    ],
   ];
   return rows.map(([name, text]) => `${`${name}:`.padEnd(32)}${text}`).join('\n');
 }

@@ -274,7 +274,7 @@ export class Network {
   #feed(host: Host): void {
     const { sends } = host;
     const nowUs = this.#events.nowUs();
-    for (let at = 0; at < sends.length; ) {
+    for (let at = 0; at < sends.length;) {
       const send = sends[at] as SimSend;
       const { stream } = send;
       const byteCount = Math.min(FRAGMENT_BYTES_MAX, send.byteCount - send.offset);

@@ -20,7 +20,12 @@ export interface RunReport {
   readonly seederDuplicates: number;
   readonly uplinks: UplinkUse;
   /** Bytes received in vain, as shares of the bytes needed. */
-  readonly wasted: { readonly all: number; readonly late: number; readonly cancelled: number; readonly corrupt: number };
+  readonly wasted: {
+    readonly all: number;
+    readonly late: number;
+    readonly cancelled: number;
+    readonly corrupt: number;
+  };
   readonly declinesPerChunk: number;
   readonly controlShare: number;
   readonly jainUp: number;
@@ -82,7 +87,12 @@ export function runAndReport(options: WorldOptions, seconds: () => number, memor
     uplinks: watch.result(),
     wasted: { all: wasted.late + wasted.cancelled + wasted.corrupt, ...wasted },
     declinesPerChunk: (world.messages['decline'] ?? 0) / (fetched.length * layout.chunkCount),
-    controlShare: sum(({ host }) => host.controlBytes) / Math.max(1, sum(({ host }) => host.dataBytes)),
+    controlShare:
+      sum(({ host }) => host.controlBytes) /
+      Math.max(
+        1,
+        sum(({ host }) => host.dataBytes),
+      ),
     jainUp: given.reduce((a, b) => a + b, 0) ** 2 / (given.length * given.reduce((a, b) => a + b * b, 0)),
     degree,
     replaceStalledMs: waits.length === 0 ? null : waits.reduce((a, b) => a + b, 0) / waits.length,

@@ -40,7 +40,7 @@ export class TcpWindow {
   }
 
   #acknowledge(nowUs: number): void {
-    for (let ack = this.#acks[this.#firstAck]; ack !== undefined && ack.atUs <= nowUs; ) {
+    for (let ack = this.#acks[this.#firstAck]; ack !== undefined && ack.atUs <= nowUs;) {
       this.#flightBytes -= ack.byteCount;
       this.#windowBytes = Math.min(this.#maxBytes, this.#windowBytes + ack.byteCount);
       ack = this.#acks[++this.#firstAck];

@@ -193,7 +193,8 @@ export class World {
   }
 
   #befall(peer: SimPeer, plan: PeerPlan): void {
-    if (plan.diesAtMs !== undefined) this.#callAt(plan.diesAtMs, () => this.#die(peer, peer.host.latencyUs * 4 + 1_000));
+    if (plan.diesAtMs !== undefined)
+      this.#callAt(plan.diesAtMs, () => this.#die(peer, peer.host.latencyUs * 4 + 1_000));
     if (plan.diesSilentlyAtMs !== undefined)
       this.#callAt(plan.diesSilentlyAtMs, () => this.#die(peer, IDLE_CLOSE_MS * 1000));
     if (plan.leavesAtMs !== undefined) this.#callAt(plan.leavesAtMs, () => this.#leave(peer));

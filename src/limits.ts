@@ -161,10 +161,8 @@ export const RTT_FLOOR_RISE = 1.05;
 export const TCP_INITIAL_WINDOW_BYTES = 14_600;
 /** Chunks a complete peer suggests with each grant. */
 export const SUGGESTIONS_PER_GRANT = 2;
-/** On paths longer than STICK_RTT_MIN_MS a connection served within STICK_WITHIN_MS is served again, for so many chunks in a row. */
-export const STICK_CHUNKS_MAX = 4;
-export const STICK_RTT_MIN_MS = 5;
-export const STICK_WITHIN_MS = 200;
+/** Sends beside those the formula asks for: they fill the uplink while an older one waits for TCP, and wait while it does not. */
+export const SPARE_SENDS = 2;
 /** The uplink is looked at this often: idle for more than this share while somebody waits, it gets a slot more, up to so many. */
 export const UP_FEEDBACK_MS = 1_000;
 export const UP_FEEDBACK_IDLE_SHARE = 0.05;

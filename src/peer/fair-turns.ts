@@ -1,11 +1,11 @@
 /**
  * Whose turn it is to send: contents share evenly by bytes, whatever the number of sends each has under way, and within a content
- * its sends take turns. A content that was idle gets its share from now on and no more for the time it was away.
+ * the oldest send goes first: a chunk can be passed on only when it is whole, so those side by side all come late. A younger one goes
+ * while the link of an older one takes nothing. A content that was idle gets its share from now on and no more for the time it was away.
  */
 
 interface Group<T> {
   readonly items: T[];
-  turn: number;
   /** Bytes this content has sent, moved up to the others' whenever it comes back. */
   sentBytes: number;
 }
@@ -32,7 +32,7 @@ export class FairTurns<T> {
     }
     let least = Number.POSITIVE_INFINITY;
     for (const other of this.#groups.values()) least = Math.min(least, other.sentBytes);
-    this.#groups.set(content, { items: [item], turn: 0, sentBytes: Number.isFinite(least) ? least : 0 });
+    this.#groups.set(content, { items: [item], sentBytes: Number.isFinite(least) ? least : 0 });
   }
 
   remove(content: unknown, item: T): void {
@@ -40,17 +40,16 @@ export class FairTurns<T> {
     const at = group?.items.indexOf(item) ?? -1;
     if (group === undefined || at < 0) return;
     group.items.splice(at, 1);
-    if (group.turn > at) group.turn--;
     if (group.items.length === 0) this.#groups.delete(content);
   }
 
-  /** The next that `canGo`, of the content that has sent least; undefined when there is none. It keeps its turn until `sent`. */
+  /** The next that `canGo`, the oldest of the content that has sent least; undefined when there is none. */
   next(canGo: (item: T) => boolean): T | undefined {
     let best: T | undefined;
     let least = Number.POSITIVE_INFINITY;
     for (const group of this.#groups.values()) {
       if (group.sentBytes >= least) continue;
-      const item = nextOf(group, canGo);
+      const item = group.items.find(canGo);
       if (item === undefined) continue;
       best = item;
       least = group.sentBytes;
@@ -58,23 +57,9 @@ export class FairTurns<T> {
     return best;
   }
 
-  /** Counts what was sent, and passes the turn on. */
+  /** Counts what was sent. */
   sent(content: unknown, byteCount: number): void {
     const group = this.#groups.get(content);
-    if (group === undefined) return;
-    group.sentBytes += byteCount;
-    group.turn = (group.turn + 1) % group.items.length;
+    if (group !== undefined) group.sentBytes += byteCount;
   }
-}
-
-function nextOf<T>(group: Group<T>, canGo: (item: T) => boolean): T | undefined {
-  const { items } = group;
-  for (let step = 0; step < items.length; step++) {
-    const at = (group.turn + step) % items.length;
-    const item = items[at] as T;
-    if (!canGo(item)) continue;
-    group.turn = at;
-    return item;
-  }
-  return undefined;
 }

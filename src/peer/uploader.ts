@@ -1,5 +1,5 @@
 /**
- * Sends chunks: reads each into a pooled buffer and hands its fragments to the links, one fragment of each active send in turn,
+ * Sends chunks: reads each into a pooled buffer and hands its fragments to the links in the order of fair-turns.ts,
  * held back by the token bucket of the upload limit and by links whose kernel is full. One uploader serves all contents of a
  * node, so that the limit holds for the node.
  */

@@ -117,7 +117,7 @@ export type SwarmAction =
   | { readonly type: 'probe'; readonly link: LinkId; readonly address: string; readonly key: string }
   | { readonly type: 'close'; readonly link: LinkId; readonly reason: CloseReason; readonly text: string }
   | { readonly type: 'send'; readonly link: LinkId; readonly message: SwarmMessage }
-  /** Read this chunk and send its fragments; answer with `sent` facts or `send-ended`. */
+  /** Read this chunk and send its fragments, those of sends started earlier first where they can leave; answer with `sent` facts or `send-ended`. */
   | { readonly type: 'start-send'; readonly link: LinkId; readonly requestId: number; readonly chunkIndex: number }
   /** Stop at the next fragment boundary; answer with `send-ended`, or with the last `sent` if it was too late. */
   | { readonly type: 'stop-send'; readonly link: LinkId; readonly requestId: number }

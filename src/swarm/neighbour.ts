@@ -84,8 +84,6 @@ export class Neighbour {
   readonly sends = new Map<number, Send>();
   /** Chunks sent to it of late. */
   readonly served = new DecayingSum(60_000);
-  lastServedAtMs = Number.NEGATIVE_INFINITY;
-  servedInARow = 0;
   sentBytes = 0;
 
   constructor(init: {

@@ -3,7 +3,8 @@
  * least), never which chunk: that is chosen by the other side when the grant arrives, and only suggested here by complete peers.
  *
  * How many sends run side by side and how many credits are out follows from round-trip time, chunk time and TCP's slow start:
- * every surplus slot lets copies mature later, every missing one leaves the uplink idle.
+ * every missing slot leaves the uplink idle. The caller gives the uplink to the oldest send first, so that a surplus slot costs
+ * little: chunks mature one after the other, and a younger one moves only while TCP holds the older ones back.
  */
 import {
   ACTIVE_SENDS_MAX,
@@ -11,9 +12,7 @@ import {
   GRANT_LIFE_MS,
   LAPSED_GRANTS_KEPT_MAX,
   SEND_STALL_MS,
-  STICK_CHUNKS_MAX,
-  STICK_RTT_MIN_MS,
-  STICK_WITHIN_MS,
+  SPARE_SENDS,
   SUGGESTIONS_PER_GRANT,
   TCP_INITIAL_WINDOW_BYTES,
   UP_FEEDBACK_IDLE_SHARE,
@@ -217,7 +216,6 @@ export class Upload {
     send.progressAtMs = nowMs;
     if (!last) return;
     this.#activeCount--;
-    neighbour.lastServedAtMs = nowMs;
     this.#endSend(neighbour, send, true);
   }
 
@@ -300,7 +298,7 @@ export class Upload {
     if (!this.#someoneMayTake || this.#outstanding >= pipeline) return;
     for (const cap of [perNeighbour, GRANTS_PER_LINK_MAX]) {
       while (this.#outstanding < pipeline) {
-        const neighbour = this.#nextToServe(cap, roundTripMs, nowMs);
+        const neighbour = this.#nextToServe(cap, nowMs);
         if (neighbour === undefined) break;
         this.#grant(neighbour, Math.max(0, this.#outstanding - slots) * chunkMs, roundTripMs, nowMs);
       }
@@ -308,7 +306,7 @@ export class Upload {
     this.#someoneMayTake = this.#outstanding >= pipeline;
   }
 
-  #nextToServe(cap: number, roundTripMs: number, nowMs: number): Neighbour | undefined {
+  #nextToServe(cap: number, nowMs: number): Neighbour | undefined {
     let best: Neighbour | undefined;
     let bestServed = Number.POSITIVE_INFINITY;
     let ties = 0;
@@ -321,11 +319,7 @@ export class Upload {
         neighbour.neededCount <= neighbour.outstanding
       )
         continue;
-      const isWarm =
-        roundTripMs > STICK_RTT_MIN_MS &&
-        nowMs - neighbour.lastServedAtMs < STICK_WITHIN_MS &&
-        neighbour.servedInARow < STICK_CHUNKS_MAX;
-      const served = isWarm ? -1 : neighbour.served.at(nowMs) + neighbour.outstanding;
+      const served = neighbour.served.at(nowMs) + neighbour.outstanding;
       if (served < bestServed) {
         best = neighbour;
         bestServed = served;
@@ -348,8 +342,6 @@ export class Upload {
     neighbour.grants.set(grantId, { grantId, pledgedChunk, lapsesAtMs });
     this.#lapseCheckAtMs = Math.min(this.#lapseCheckAtMs, lapsesAtMs);
     this.#outstanding++;
-    if (nowMs - neighbour.lastServedAtMs >= STICK_WITHIN_MS) neighbour.servedInARow = 0;
-    neighbour.servedInARow++;
     neighbour.served.add(nowMs, 1);
     this.#context.send(neighbour, { type: 'grant', grantId, etaMs: Math.min(Math.ceil(etaMs), 0xffff), suggestions });
   }
@@ -376,7 +368,7 @@ export class Upload {
     const roundTripMs = this.#context.roundTrips.medianMs;
     const warmUp = Math.ceil((roundTripMs * Math.log2(1 + chunkSize / TCP_INITIAL_WINDOW_BYTES)) / chunkMs);
     const formula = roundTripMs < 1 && Number.isFinite(this.#limitBytesPerSecond) ? 1 : 1 + warmUp;
-    const slots = clamp(formula + this.#extraSlots, 1, ACTIVE_SENDS_MAX);
+    const slots = clamp(formula + SPARE_SENDS + this.#extraSlots, 1, ACTIVE_SENDS_MAX);
     return { slots, pipeline: slots + Math.max(1, Math.ceil(roundTripMs / chunkMs)), chunkMs, roundTripMs };
   }
 
