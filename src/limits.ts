@@ -174,6 +174,8 @@ export const RATE_PIECE_BYTES_MIN = 2 * KiB;
 /** What a limit could not let through because this process was held up is owed, up to so much of the rate, and paid back at this share of it. */
 export const RATE_ARREARS_MAX_MS = 2_000;
 export const RATE_ARREARS_SHARE = 0.2;
+/** What a transfer waited for counts half as much for its bottleneck after this. */
+export const BOTTLENECK_HALF_LIFE_MS = 1_000;
 /** In single-source mode the choice waits this long for round-trip times of all. */
 export const SINGLE_CHOICE_MS = 1_000;
 /** Rarest-first looks at so many chunks one by one; after that it scans the maps. */
@@ -414,6 +416,8 @@ export const DATA_DIRECTORIES_MAX = 64;
 export const CONTROL_LINE_BYTES_MAX = 64 * KiB;
 /** Bytes of one answer line of a node, for whoever asks it. Longer: the call fails. Room for CONTROL_TRANSFERS_MAX long names. */
 export const CONTROL_ANSWER_BYTES_MAX = 16 * MiB;
+/** Ranges of chunks with a reason in one answer. More: the rest is left out, and said so. */
+export const CONTROL_CHUNK_RANGES_MAX = 4_096;
 /** Connections of one control socket, and requests at work on one of them. More: refused. */
 export const CONTROL_CONNECTIONS_MAX = 16;
 export const CONTROL_REQUESTS_MAX = 16;

@@ -495,6 +495,8 @@ describe('status', () => {
             bytes: 50,
             state: 'stalled',
             reason: 'no-source',
+            bottleneck: 'source',
+            reasons: { 'no-source': 5 },
             peers: 0,
             bytesPerSecondUp: 0,
             bytesPerSecondDown: 0,
@@ -517,6 +519,7 @@ describe('limit', () => {
     const node: RunningNode = {
       status,
       get: () => Promise.reject(new Error('not asked')),
+      chunks: () => Promise.resolve([]),
       setLimits: (limits) => {
         told.push(limits);
         status = { ...status, limitUp: limits.up ?? null, limitDown: limits.down ?? null };

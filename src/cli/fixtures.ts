@@ -172,6 +172,7 @@ export function fakeNode(parts: Partial<PeerNode> = {}): { node: PeerNode; close
     get: absent,
     status: absent,
     setLimits: absent,
+    chunks: absent,
     close: () => {
       closes++;
       return Promise.resolve();
@@ -231,6 +232,8 @@ export function getProgress(parts: Partial<GetProgress> = {}): GetProgress {
     peers: 2,
     etaSeconds: 10,
     stalled: null,
+    bottleneck: 'source',
+    reasons: { choked: 3 },
     ...parts,
   };
 }

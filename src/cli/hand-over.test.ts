@@ -26,7 +26,7 @@ function running(get: PeerNode['get'], own: Partial<Services> = {}): { services:
   const findNodeFor: Services['findNodeFor'] = ({ output, trackerUrls }) => {
     asked.push({ output, trackerUrls });
     return Promise.resolve({
-      node: { status: STATUS, get, setLimits: () => Promise.resolve(STATUS) },
+      node: { status: STATUS, get, chunks: () => Promise.resolve([]), setLimits: () => Promise.resolve(STATUS) },
       output: '/shared/',
       folder: '/shared',
     });

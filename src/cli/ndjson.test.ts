@@ -5,7 +5,10 @@ import { doneEvent, encodeEvent, errorEvent, progressEvent, sharedEvent } from '
 
 it('progress has the promised fields in their order, and a reason only while nothing moves', () => {
   const line = encodeEvent(progressEvent(getProgress({ bytes: 5, bytesPerSecond: 99.6, etaSeconds: 9.949 })));
-  expect(line).toBe('{"event":"progress","bytes":5,"total":1000,"bytesPerSecond":100,"peers":2,"etaSeconds":9.9}\n');
+  expect(line).toBe(
+    '{"event":"progress","bytes":5,"total":1000,"bytesPerSecond":100,"peers":2,"etaSeconds":9.9,' +
+      '"bottleneck":"source","reasons":{"choked":3}}\n',
+  );
   expect(progressEvent(getProgress({ stalled: 'no-source', etaSeconds: null }))).toMatchObject({
     etaSeconds: null,
     stalled: 'no-source',

@@ -43,6 +43,10 @@ export interface ProgressEvent {
   readonly etaSeconds: number | null;
   /** Why nothing moves; only while nothing does. */
   readonly stalled?: string;
+  /** What it waits for most; null while that is not known. */
+  readonly bottleneck: string | null;
+  /** Missing chunks that do not move, by reason. */
+  readonly reasons: Readonly<Record<string, number>>;
 }
 export interface PeerBannedEvent {
   readonly event: 'peer-banned';
@@ -96,7 +100,7 @@ export function sharedEvent({ name, manifest }: SharedEntry): SharedEvent {
 }
 
 export function progressEvent(progress: GetProgress): ProgressEvent {
-  const { bytes, total, peers, etaSeconds, stalled } = progress;
+  const { bytes, total, peers, etaSeconds, stalled, bottleneck, reasons } = progress;
   return {
     event: 'progress',
     bytes,
@@ -105,6 +109,8 @@ export function progressEvent(progress: GetProgress): ProgressEvent {
     peers,
     etaSeconds: etaSeconds === null ? null : round(etaSeconds, 1),
     ...(stalled === null ? {} : { stalled }),
+    bottleneck,
+    reasons,
   };
 }
 

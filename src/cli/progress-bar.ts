@@ -24,6 +24,8 @@ export interface BarState {
   readonly etaSeconds: number | null;
   /** Why nothing moves; null while something does. */
   readonly stalled: string | null;
+  /** What it waits for most; undefined or null: nothing is said of it. */
+  readonly bottleneck?: string | null | undefined;
 }
 
 export interface ProgressBar {
@@ -116,8 +118,19 @@ export function barLine(state: BarState, columnsMax: number, unicode: boolean): 
     state.stalled === null
       ? [humanRate(state.bytesPerSecond), state.etaSeconds === null ? '' : `${humanDuration(state.etaSeconds)} left`]
       : [`waiting: ${printable(state.stalled)}`];
+  const limit =
+    state.stalled !== null || state.bottleneck === undefined || state.bottleneck === null
+      ? ''
+      : `limit: ${printable(state.bottleneck)}`;
   // by importance: what is dropped first stands last
-  const byRoom = [[...motion, sources, amount], [...motion, sources], motion, motion.slice(0, 1), []];
+  const byRoom = [
+    [...motion, sources, amount, limit],
+    [...motion, sources, limit],
+    [...motion, sources],
+    motion,
+    motion.slice(0, 1),
+    [],
+  ];
   const name = fitMiddle(printable(state.name), Math.min(NAME_COLUMNS_MAX, Math.max(8, Math.floor(columns / 4))));
   for (const details of byRoom) {
     const right = [percent, ...details.filter((text) => text !== '')].join('  ');

@@ -75,6 +75,10 @@ export interface GetProgress {
   readonly etaSeconds: number | null;
   /** Why nothing moves, when nothing moves; else null. */
   readonly stalled: string | null;
+  /** What it waits for most: `disk`, `hash`, `link-up`, `link-down`, `source` or `rate-limit`; null: not known yet. */
+  readonly bottleneck: string | null;
+  /** How many missing chunks do not move, by reason; those whose bytes are coming are not in it. */
+  readonly reasons: Readonly<Record<string, number>>;
   readonly name: string;
 }
 
@@ -112,9 +116,28 @@ export interface TransferStatus {
   readonly bytes: number;
   readonly state: 'seeding' | 'fetching' | 'stalled';
   readonly reason: string | null;
+  /** As in the progress of a download; of what is only served, what the sends wait for. */
+  readonly bottleneck: string | null;
+  readonly reasons: Readonly<Record<string, number>>;
   readonly peers: number;
   readonly bytesPerSecondUp: number;
   readonly bytesPerSecondDown: number;
+}
+
+/** Missing chunks, from 0, that do not move for the same reason; null: their bytes are coming. */
+export interface ChunkReasonRange {
+  readonly first: number;
+  last: number;
+  readonly reason: string | null;
+}
+
+/** Why the missing chunks of a transfer do not move. */
+export interface TransferChunks {
+  readonly name: string;
+  readonly content: string;
+  readonly chunkCount: number;
+  readonly missingCount: number;
+  readonly ranges: readonly ChunkReasonRange[];
 }
 
 /** Bytes a second; null: no limit; undefined: as it is. */
@@ -152,6 +175,8 @@ export interface PeerNode {
   /** Downloads one content; resolves when it is whole, verified and in place. Rejects with a ShoalError. */
   get(options: GetOptions): Promise<GetResult>;
   status(): NodeStatus;
+  /** The transfers of this name or content (or the first digits of one), chunk by chunk. */
+  chunks(what: string): readonly TransferChunks[];
   /** Changes the limits of a running node, at once and for all its transfers; answers its status after that. */
   setLimits(limits: NodeLimits): NodeStatus;
   /** Leaves the swarm and the tracker, flushes journals, closes every handle. */

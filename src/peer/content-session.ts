@@ -6,11 +6,14 @@ import { DISK_RETRY_MS } from '../limits.ts';
 import type { Bitfield } from '../content/bitfield.ts';
 import { chunkBytes, type ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
+import { uploadBottleneck, type Bottleneck } from '../swarm/bottleneck.ts';
+import type { ReasonCounts } from '../swarm/chunk-reasons.ts';
 import type { Candidate, CloseReason, LinkId, StallReason, SwarmAction, SwarmFact } from '../swarm/facts.ts';
 import type { IncomingFragment } from '../swarm/requests.ts';
 import type { TokenBucket } from '../swarm/token-bucket.ts';
 import { Swarm, type NeighbourView } from '../swarm/swarm.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
+import type { ChunkReasonRange } from './api.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { IncomingChunks } from './incoming-chunks.ts';
 import type { LinkEvents, PeerLink } from './peer-link.ts';
@@ -158,6 +161,31 @@ export class ContentSession {
   /** Why nothing moves; null while something does. */
   stallReason(): StallReason | null {
     return this.swarm.stallReason(this.#options.clock());
+  }
+
+  /** What it waits for most: its download, or, when it has everything, what it sends. Null: nothing is wanted, or not known yet. */
+  bottleneck(): Bottleneck | null {
+    if (this.swarm.isComplete) return uploadBottleneck(this.#options.uploader.facts(this));
+    return this.swarm.bottleneck(this.#options.clock());
+  }
+
+  /** How many chunks do not move, by reason. */
+  reasons(): ReasonCounts {
+    return this.swarm.reasons(this.#options.clock());
+  }
+
+  /** Missing chunks in ranges of one reason (null: their bytes are coming), at most so many ranges. */
+  chunkReasons(rangesMax: number): ChunkReasonRange[] {
+    const nowMs = this.#options.clock();
+    const ranges: ChunkReasonRange[] = [];
+    for (let chunk = this.swarm.have.firstMissing(0); chunk >= 0; chunk = this.swarm.have.firstMissing(chunk + 1)) {
+      const reason = this.swarm.reasonOf(chunk, nowMs);
+      const last = ranges.at(-1);
+      if (last !== undefined && last.last === chunk - 1 && last.reason === reason) last.last = chunk;
+      else if (ranges.length === rangesMax) break;
+      else ranges.push({ first: chunk, last: chunk, reason });
+    }
+    return ranges;
   }
 
   get lastDiskError(): ShoalError | undefined {

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { dirname, resolve, sep } from 'node:path';
 import { ShoalError, systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
-import type { GetOptions, GetResult, NodeLimits, NodeStatus } from './api.ts';
+import type { GetOptions, GetResult, NodeLimits, NodeStatus, TransferChunks } from './api.ts';
 import { createLineReader } from './control-lines.ts';
 import { encodeLine, readAnswer, type ControlAnswer, type ControlRequest } from './control-messages.ts';
 import { controlAt, dataDirectoryPlace, listControls, removeLeftOver, type ControlSpot } from './control-place.ts';
@@ -27,6 +27,8 @@ export interface RunningNode {
   readonly status: NodeStatus;
   /** Has it download; the same promises as a node's own `get`. `output` has to be absolute, inside one of its roots. */
   get(options: GetOptions): Promise<GetResult>;
+  /** Why the missing chunks of its transfers of this name or content do not move. */
+  chunks(what: string): Promise<readonly TransferChunks[]>;
   /** Changes its limits; its status after that. */
   setLimits(limits: NodeLimits): Promise<NodeStatus>;
 }
@@ -114,6 +116,7 @@ async function askSpot(spot: ControlSpot, { signal, onSilent }: AskOptions): Pro
     return {
       status,
       get: (options) => handOver(address, options),
+      chunks: (what) => askChunks(address, what),
       setLimits: (changes) => changeLimits(address, changes),
     };
   } catch (error) {
@@ -134,6 +137,14 @@ export async function askStatus(address: string, signal: AbortSignal): Promise<N
   const last = await converse(address, { id: 1, method: 'status' }, { signal, cancelMs: 0, onAnswer: () => undefined });
   if (last.event !== 'status') throw unexpected(last.event);
   return last.status;
+}
+
+async function askChunks(address: string, what: string): Promise<readonly TransferChunks[]> {
+  const signal = AbortSignal.timeout(limits.CONTROL_ANSWER_TIMEOUT_MS);
+  const request = { id: 1, method: 'chunks' as const, what };
+  const last = await converse(address, request, { signal, cancelMs: 0, onAnswer: () => undefined });
+  if (last.event !== 'chunks') throw unexpected(last.event);
+  return last.transfers;
 }
 
 async function changeLimits(address: string, { up, down }: NodeLimits): Promise<NodeStatus> {
@@ -163,6 +174,9 @@ export async function handOver(address: string, options: GetOptions): Promise<Ge
   if (last.event !== 'done') throw unexpected(last.event);
   return last.result;
 }
+
+/** Events that are the whole answer, or its end. */
+const ENDINGS: ReadonlySet<string> = new Set(['done', 'status', 'chunks']);
 
 interface ConverseOptions {
   readonly signal: AbortSignal;
@@ -204,7 +218,7 @@ function converse(address: string, request: ControlRequest, options: ConverseOpt
       const { code, message, hint } = answer.error;
       reject(new ShoalError(code, message, { hint }));
       socket.destroy();
-    } else if (answer.event === 'done' || answer.event === 'status') {
+    } else if (ENDINGS.has(answer.event)) {
       finish(answer);
       socket.destroy();
     } else onAnswer(answer);

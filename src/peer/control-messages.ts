@@ -6,7 +6,17 @@ import { isAbsolute } from 'node:path';
 import { isSha256Hex, type Sha256Hex } from '../content/digest.ts';
 import { ERROR_TABLE, ShoalError, type ErrorCode } from '../errors.ts';
 import { parseAddress } from '../net/address.ts';
-import type { GetOptions, GetProgress, GetResult, NodeLimits, NodeStatus, SourceTally, TransferStatus } from './api.ts';
+import type {
+  ChunkReasonRange,
+  GetOptions,
+  GetProgress,
+  GetResult,
+  NodeLimits,
+  NodeStatus,
+  SourceTally,
+  TransferChunks,
+  TransferStatus,
+} from './api.ts';
 import {
   isFlag,
   isList,
@@ -29,6 +39,7 @@ export type RequestId = string | number;
 
 export type ControlRequest =
   | { readonly id: RequestId; readonly method: 'status' }
+  | { readonly id: RequestId; readonly method: 'chunks'; readonly what: string }
   | ({ readonly id: RequestId; readonly method: 'limit' } & NodeLimits)
   | ({ readonly id: RequestId; readonly method: 'get' } & HandedGet);
 
@@ -40,6 +51,7 @@ export interface ControlProblem {
 
 export type ControlNews =
   | { readonly event: 'status'; readonly status: NodeStatus }
+  | { readonly event: 'chunks'; readonly transfers: readonly TransferChunks[] }
   | { readonly event: 'progress'; readonly progress: GetProgress }
   | { readonly event: 'peer-banned'; readonly address: string; readonly reason: string }
   | { readonly event: 'done'; readonly result: GetResult }
@@ -109,6 +121,10 @@ export function readRequest(
   switch (value.method) {
     case 'status':
       return { request: { id, method: 'status' } };
+    case 'chunks': {
+      if (!isShape<{ what: string }>({ what: isWhat })(value)) return refuse('chunks of what? name a transfer');
+      return { request: { id, method: 'chunks', what: value.what } };
+    }
     case 'limit': {
       if (!isLimits(value)) return refuse('a limit is a number of bytes a second above 0, or null for none');
       return { request: { id, method: 'limit', up: value.up, down: value.down } };
@@ -126,6 +142,18 @@ export function readRequest(
 
 // ---- answers ---------------------------------------------------------------------------------------------------------------
 
+const isCounts: Check<Readonly<Record<string, number>>> = (value): value is Readonly<Record<string, number>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(isNumber);
+
+const isChunkRange = isShape<ChunkReasonRange>({ first: isNumber, last: isNumber, reason: isOrNull(isText) });
+const isChunks = isShape<TransferChunks>({
+  name: isText,
+  content: isText,
+  chunkCount: isNumber,
+  missingCount: isNumber,
+  ranges: isList(isChunkRange),
+});
+
 const isTransfer = isShape<TransferStatus>({
   name: isText,
   content: isText,
@@ -133,6 +161,8 @@ const isTransfer = isShape<TransferStatus>({
   bytes: isNumber,
   state: isOneOf('seeding', 'fetching', 'stalled'),
   reason: isOrNull(isText),
+  bottleneck: isOrNull(isText),
+  reasons: isCounts,
   peers: isNumber,
   bytesPerSecondUp: isNumber,
   bytesPerSecondDown: isNumber,
@@ -161,6 +191,8 @@ const isProgress = isShape<GetProgress>({
   peers: isNumber,
   etaSeconds: isOrNull(isNumber),
   stalled: isOrNull(isText),
+  bottleneck: isOrNull(isText),
+  reasons: isCounts,
   name: isText,
 });
 
@@ -192,6 +224,7 @@ type News<E extends ControlNews['event']> = Extract<ControlNews, { event: E }>;
 
 const NEWS: { readonly [E in ControlNews['event']]: Check<News<E>> } = {
   status: isShape<News<'status'>>({ event: isOneOf('status'), status: isStatus }),
+  chunks: isShape<News<'chunks'>>({ event: isOneOf('chunks'), transfers: isList(isChunks) }),
   progress: isShape<News<'progress'>>({ event: isOneOf('progress'), progress: isProgress }),
   'peer-banned': isShape<News<'peer-banned'>>({ event: isOneOf('peer-banned'), address: isText, reason: isText }),
   done: isShape<News<'done'>>({ event: isOneOf('done'), result: isResult }),

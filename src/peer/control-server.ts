@@ -21,7 +21,7 @@ import {
 import { bindControl, removeControl, type ControlPlace } from './control-place.ts';
 
 /** What a node is asked for. */
-export type ControlHost = Pick<PeerNode, 'status' | 'get' | 'setLimits'>;
+export type ControlHost = Pick<PeerNode, 'status' | 'get' | 'chunks' | 'setLimits'>;
 
 export interface ControlServer {
   /** What to connect to. */
@@ -137,6 +137,8 @@ class Caller {
     const { id } = request;
     try {
       if (request.method === 'status') this.#answer(id, { event: 'status', status: brief(this.#host.status()) });
+      else if (request.method === 'chunks')
+        this.#answer(id, { event: 'chunks', transfers: this.#host.chunks(request.what) });
       else if (request.method === 'limit') this.#answer(id, { event: 'status', status: brief(this.#limit(request)) });
       else await this.#get(id, request);
     } catch (error) {

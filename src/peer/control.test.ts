@@ -63,7 +63,17 @@ const RESULT: GetResult = {
   resumedBytes: 0,
   peers: [{ address: '192.0.2.1:1', peer: '', bytes: 10, chunks: 1, rttMs: null, seconds: 1 }],
 };
-const PROGRESS = { bytes: 5, total: 10, bytesPerSecond: 1, peers: 1, etaSeconds: null, stalled: null, name: 'big.bin' };
+const PROGRESS = {
+  bytes: 5,
+  total: 10,
+  bytesPerSecond: 1,
+  peers: 1,
+  etaSeconds: null,
+  stalled: null,
+  bottleneck: 'source',
+  reasons: { choked: 1 },
+  name: 'big.bin',
+};
 
 function hostOf(parts: Partial<NodeStatus> = {}, get: ControlHost['get'] = () => Promise.resolve(RESULT)): ControlHost {
   let limits: Pick<NodeStatus, 'limitUp' | 'limitDown'> = { limitUp: null, limitDown: null };
@@ -71,6 +81,9 @@ function hostOf(parts: Partial<NodeStatus> = {}, get: ControlHost['get'] = () =>
   return {
     status,
     get,
+    chunks: (what) => [
+      { name: what, content: '', chunkCount: 4, missingCount: 2, ranges: [{ first: 1, last: 2, reason: 'choked' }] },
+    ],
     setLimits: ({ up = limits.limitUp, down = limits.limitDown }) => {
       limits = { limitUp: up, limitDown: down };
       return status();
@@ -129,6 +142,21 @@ describe('the socket', () => {
     expect(await askStatus(server.address, signal())).toEqual(statusOf());
     await server.close();
     expect(await readdir(dataDir)).toEqual([]);
+  });
+
+  it('says why chunks of a transfer do not move', async () => {
+    await serve(hostOf());
+    const [node] = await findNodes({ home });
+    expect(await node?.chunks('big.bin')).toEqual([
+      {
+        name: 'big.bin',
+        content: '',
+        chunkCount: 4,
+        missingCount: 2,
+        ranges: [{ first: 1, last: 2, reason: 'choked' }],
+      },
+    ]);
+    await expect(node?.chunks('')).rejects.toMatchObject({ code: 'usage' });
   });
 
   it('changes the limits of the node that runs, one or both, and takes them away', async () => {
@@ -219,6 +247,8 @@ describe('a node', () => {
       bytes: 1,
       state: 'seeding',
       reason: null,
+      bottleneck: null,
+      reasons: {},
       peers: 0,
       bytesPerSecondUp: 0,
       bytesPerSecondDown: 0,

@@ -13,7 +13,7 @@ import { openPartialFile, type PartialFile } from '../storage/partial-file.ts';
 import type { WholeDigest } from '../storage/whole-digest.ts';
 import { hashFile } from '../storage/hash-file.ts';
 import type { Candidate } from '../swarm/facts.ts';
-import type { GetOptions, GetResult, SourceTally } from './api.ts';
+import type { GetOptions, GetProgress, GetResult, SourceTally } from './api.ts';
 import type { ContentSession, SessionEvents, SourceCount } from './content-session.ts';
 import { findContent, formatSourceAddress, type FindHost, type WantedContent } from './find-content.ts';
 import { resolveTarget, type GetTarget } from './get-target.ts';
@@ -194,7 +194,7 @@ class Fetch {
       streamed?.stop();
       clearInterval(watch);
       this.#signal.removeEventListener('abort', onAbort);
-      this.#options.onProgress?.(progress.now(session?.linkCount ?? 0, null));
+      this.#options.onProgress?.(progress.now(session?.linkCount ?? 0, null, whyOf(session)));
     }
   }
 
@@ -240,7 +240,7 @@ class Fetch {
     return setInterval(() => {
       const nowMs = this.#host.clock();
       const reason = session.stallReason();
-      this.#options.onProgress?.(progress.now(session.linkCount, reason));
+      this.#options.onProgress?.(progress.now(session.linkCount, reason, whyOf(session)));
       if (nowMs >= relocateAtMs) {
         relocateAtMs = nowMs + RELOCATE_MS;
         this.#relocate();
@@ -341,6 +341,12 @@ class Fetch {
       peers: (this.#session?.sources ?? []).map(tally),
     };
   }
+}
+
+function whyOf(session: ContentSession | undefined): Pick<GetProgress, 'bottleneck' | 'reasons'> {
+  // a finished download waits for nothing, whatever its session still serves
+  if (session === undefined || session.swarm.isComplete) return { bottleneck: null, reasons: {} };
+  return { bottleneck: session.bottleneck(), reasons: session.reasons() };
 }
 
 function tally(source: SourceCount): SourceTally {

@@ -7,7 +7,7 @@ import { bytesEqual, toHex, type ContentId } from '../content/digest.ts';
 import { chunkDigest, type Manifest } from '../content/manifest.ts';
 import { parseToken } from '../contract/token.ts';
 import { ShoalError } from '../errors.ts';
-import { CHUNK_WORKERS_BYTES_MIN } from '../limits.ts';
+import { CHUNK_WORKERS_BYTES_MIN, CONTROL_CHUNK_RANGES_MAX } from '../limits.ts';
 import { formatAddress } from '../net/address.ts';
 import { ConnectionSet } from '../net/connection-set.ts';
 import { listen, type Listener } from '../net/listener.ts';
@@ -24,6 +24,7 @@ import type {
   NodeStatus,
   PeerNode,
   ShareOptions,
+  TransferChunks,
   TransferStatus,
 } from './api.ts';
 import { createReceiveBuffers, createSendBuffers } from './chunk-buffers.ts';
@@ -40,6 +41,8 @@ import type { SharedLibrary } from './shared-library.ts';
 import { createTrackerClient, type SwarmNews, type TrackerClient } from './tracker-client.ts';
 import { Uploader } from './uploader.ts';
 
+/** Digits of a contentId that name it. */
+const CONTENT_DIGITS_MIN = 8;
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Opens the node's port. Rejects with `usage` when it is in use. */
@@ -172,6 +175,24 @@ class Node implements PeerNode {
       downloadedBytes: open.reduce((sum, { session }) => sum + session.receivedBytes, past.down),
       transfers: open.map((one) => transferStatus(one, nowMs)),
     };
+  }
+
+  chunks(what: string): readonly TransferChunks[] {
+    const found: TransferChunks[] = [];
+    for (const { name, manifest, session } of this.#sessions.all()) {
+      const content = manifest?.contentId ?? '';
+      const isMeant = name === what || (what.length >= CONTENT_DIGITS_MIN && content.startsWith(what));
+      const { layout, swarm } = session;
+      if (!isMeant || swarm.isComplete) continue;
+      found.push({
+        name,
+        content,
+        chunkCount: layout.chunkCount,
+        missingCount: layout.chunkCount - swarm.have.count,
+        ranges: session.chunkReasons(CONTROL_CHUNK_RANGES_MAX),
+      });
+    }
+    return found;
   }
 
   setLimits({ up, down }: NodeLimits): NodeStatus {
@@ -383,6 +404,8 @@ function transferStatus({ name, manifest, session }: OpenSession, nowMs: number)
     bytes: Math.min(layout.size, swarm.have.count * layout.chunkSize),
     state: swarm.isComplete ? 'seeding' : reason === null ? 'fetching' : 'stalled',
     reason,
+    bottleneck: session.bottleneck(),
+    reasons: session.reasons(),
     peers: session.linkCount,
     bytesPerSecondUp: Math.round(swarm.upBytesPerSecond(nowMs)),
     bytesPerSecondDown: Math.round(swarm.downBytesPerSecond(nowMs)),

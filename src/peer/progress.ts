@@ -34,7 +34,7 @@ export class ProgressMeter {
     return (this.#clock() - this.#startedAtMs) / 1000;
   }
 
-  now(peers: number, stalled: string | null): GetProgress {
+  now(peers: number, stalled: string | null, why: Pick<GetProgress, 'bottleneck' | 'reasons'>): GetProgress {
     const bytesPerSecond = Math.round(this.#meter.current(this.#clock()));
     const left = this.#total - this.#bytes;
     return {
@@ -45,6 +45,8 @@ export class ProgressMeter {
       peers,
       etaSeconds: left === 0 ? 0 : bytesPerSecond > 0 ? Math.ceil(left / bytesPerSecond) : null,
       stalled,
+      bottleneck: why.bottleneck,
+      reasons: why.reasons,
     };
   }
 }

@@ -4,6 +4,7 @@
  * node, so that the limit holds for the node.
  */
 import { SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
+import type { UploadFacts } from '../swarm/bottleneck.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { FairTurns } from './fair-turns.ts';
@@ -66,9 +67,15 @@ export class Uploader {
     return this.#bucket.bytesPerSecond;
   }
 
-  /** Something is ready to be sent and only the limit holds it back. */
-  get isHeldByLimit(): boolean {
-    return this.#bucket.isWaitedFor;
+  /** What the sends of a content wait for at this moment. */
+  facts(content: object): UploadFacts {
+    let [readingCount, sendingCount] = [0, 0];
+    for (const { send, state } of this.#active) {
+      if (send.content !== content) continue;
+      if (state === 'reading') readingCount++;
+      else sendingCount++;
+    }
+    return { readingCount, sendingCount, isHeldByLimit: this.#bucket.isWaitedFor };
   }
 
   /** What to `reserve` at a time at most, so that the limit is kept smoothly; Infinity without a limit. */

@@ -57,6 +57,11 @@ export class ChunkPicker {
     return this.#start[this.#start.length - 1] as number;
   }
 
+  /** Pickable chunks that no neighbour has, complete ones not counted. */
+  get sourcelessCount(): number {
+    return this.#start[1] as number;
+  }
+
   /** Neighbours that have this chunk, complete ones not counted. */
   availability(chunk: number): number {
     return this.#availability[chunk] as number;

@@ -17,13 +17,17 @@ import {
   SNUB_MEMORY_MS,
   SNUB_RETRY_MS,
 } from '../limits.ts';
+import { BottleneckMeter, downloadBottleneck, type Bottleneck, type DownloadFacts } from './bottleneck.ts';
 import { ChunkPicker } from './chunk-picker.ts';
+import { countReasons, requestReason, waitingReason, type ChunkReason, type ReasonCounts } from './chunk-reasons.ts';
 import type { SwarmContext } from './context.ts';
+import { medianRateOf } from './endgame.ts';
 import { RateMeter } from './estimators.ts';
 import type { LinkId, StallReason, SwarmMessage } from './facts.ts';
 import type { Neighbour, Request } from './neighbour.ts';
 import { RequestLedger, type IncomingFragment } from './requests.ts';
 import { SecondSources } from './second-sources.ts';
+import { SharedLink } from './shared-link.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 type GrantMessage = Extract<SwarmMessage, { type: 'grant' }>;
@@ -45,6 +49,8 @@ export class Download {
   /** Neighbours told to wait, longest first. */
   readonly #waiting = new Set<LinkId>();
   readonly #secondSources: SecondSources;
+  readonly #bottleneck = new BottleneckMeter();
+  readonly #sharedLink = new SharedLink();
 
   constructor(context: SwarmContext, nowMs: number) {
     this.#context = context;
@@ -276,6 +282,7 @@ export class Download {
     if (request === undefined) return; // taken back while its digest was computed
     const neighbour = this.#context.neighbours.get(link);
     if (ok) {
+      request.isVerified = true;
       if (neighbour !== undefined) neighbour.snubbed = false;
       for (const other of this.#ledger.of(request.chunkIndex)) if (other !== request) this.#cancel(other, nowMs);
       this.#context.emit({ type: 'write', link, requestId, chunkIndex: request.chunkIndex });
@@ -350,6 +357,8 @@ export class Download {
     if (nowMs < this.#nextCheckMs) return;
     const endgame = this.#picker.pickableCount === 0;
     this.#nextCheckMs = nowMs + (endgame ? ENDGAME_CHECK_MS : OVERDUE_CHECK_MS);
+    this.#sharedLink.sample(nowMs, this.#context.neighbours.values());
+    this.#bottleneck.add(nowMs, downloadBottleneck(this.#facts(nowMs)));
     this.#snubOverdue(nowMs);
     if (endgame)
       for (const better of this.#secondSources.plan(nowMs)) if (better.declined !== 'no') this.#rearm(better);
@@ -366,6 +375,78 @@ export class Download {
     if (this.#bucket.waitMs(nowMs) > 0) return 'rate-limit';
     for (const neighbour of this.#context.neighbours.values()) if (neighbour.wantedCount > 0) return 'choked';
     return 'no-source';
+  }
+
+  /** What it waits for most; null: not known yet, or nothing is wanted. */
+  bottleneck(nowMs: number): Bottleneck | null {
+    return this.wantsMore ? this.#bottleneck.at(nowMs) : null;
+  }
+
+  /** How many chunks do not move, by reason. */
+  reasons(nowMs: number): ReasonCounts {
+    if (!this.wantsMore) return {};
+    const sourcelessCount = this.#completeNeighbours > 0 ? 0 : this.#picker.sourcelessCount;
+    const usual = medianRateOf(this.#context.neighbours.values());
+    const reasons: (ChunkReason | null)[] = [];
+    for (const [, requests] of this.#ledger.chunks()) reasons.push(this.#requestReason(requests, usual, nowMs));
+    return countReasons(
+      {
+        sourcelessCount,
+        otherCount: this.#picker.pickableCount - sourcelessCount,
+        reason: waitingReason(this.#facts(nowMs)),
+      },
+      reasons,
+    );
+  }
+
+  /** Why a missing chunk does not move; null: we have it, or its bytes are coming. */
+  reasonOf(chunkIndex: number, nowMs: number): ChunkReason | null {
+    if (this.#context.have.has(chunkIndex)) return null;
+    const requests = this.#ledger.of(chunkIndex);
+    if (requests.length > 0)
+      return this.#requestReason(requests, medianRateOf(this.#context.neighbours.values()), nowMs);
+    if (this.#completeNeighbours === 0 && this.#picker.availability(chunkIndex) === 0) return 'no-source';
+    return waitingReason(this.#facts(nowMs));
+  }
+
+  /** Of several requests for a chunk the one that moves counts. */
+  #requestReason(requests: readonly Request[], usual: number, nowMs: number): ChunkReason | null {
+    let reason: ChunkReason | null = 'requested';
+    for (const request of requests) {
+      const sinceMs = nowMs - request.firstByteAtMs;
+      reason = requestReason({
+        state: request.state !== 'checking' ? 'open' : request.isVerified ? 'writing' : 'hashing',
+        receivedBytes: request.receivedBytes,
+        silentMs: nowMs - request.lastByteAtMs,
+        bytesPerSecond: sinceMs > 200 ? (request.receivedBytes * 1000) / sinceMs : undefined,
+        usualBytesPerSecond: this.#context.neighbours.size > 1 ? usual : undefined,
+      });
+      if (reason === null) return null;
+    }
+    return reason;
+  }
+
+  #facts(nowMs: number): DownloadFacts {
+    let [writingCount, ableCount, toldToWaitCount, snubbedCount] = [0, 0, 0, 0];
+    for (const request of this.#ledger.wholeRequests()) if (request.isVerified) writingCount++;
+    for (const neighbour of this.#context.neighbours.values()) {
+      const open = [...neighbour.requests.values()].some(({ state }) => state === 'open');
+      if (neighbour.wantedCount === 0 && !open) continue;
+      ableCount++;
+      if (neighbour.snubbed) snubbedCount++;
+      else if (neighbour.declined === 'busy' && neighbour.wantedCount > 0) toldToWaitCount++;
+    }
+    return {
+      isDiskPaused: this.#diskPaused,
+      isCheckingFull: this.#ledger.checkingCount * this.#context.layout.chunkSize > CHECKING_BYTES_MAX,
+      hashingCount: this.#ledger.checkingCount - writingCount,
+      writingCount,
+      isRateLimited: this.#bucket.waitMs(nowMs) > 0,
+      ableCount,
+      toldToWaitCount,
+      snubbedCount,
+      isLinkShared: this.#sharedLink.isShared,
+    };
   }
 
   #snubOverdue(nowMs: number): void {

@@ -19,6 +19,8 @@ export interface Request {
   /** `open`: bytes may come; `checking`: whole, its digest or its write under way; `cancelled`: late bytes are thrown away. */
   state: 'open' | 'checking' | 'cancelled';
   cancelledAtMs: number;
+  /** While `checking`: its digest matched, it is being written. */
+  isVerified: boolean;
 }
 
 /** A credit we have given a neighbour and that it has not answered yet. */

@@ -42,6 +42,11 @@ export class RequestLedger {
     return this.#openCount;
   }
 
+  /** Requests that are whole. */
+  wholeRequests(): IterableIterator<Request> {
+    return this.#checking.values();
+  }
+
   /** Chunks whole but not yet verified and written. */
   get checkingCount(): number {
     return this.#checking.size;
@@ -77,6 +82,7 @@ export class RequestLedger {
       receivedBytes: 0,
       state: 'open',
       cancelledAtMs: Number.NaN,
+      isVerified: false,
     };
     neighbour.requests.set(request.requestId, request);
     const others = this.#byChunk.get(chunkIndex);

@@ -24,6 +24,8 @@ import {
   REDIAL_USELESS_MS,
 } from '../limits.ts';
 import { BanList } from './ban-list.ts';
+import type { Bottleneck } from './bottleneck.ts';
+import type { ChunkReason, ReasonCounts } from './chunk-reasons.ts';
 import type { SwarmContext } from './context.ts';
 import { DialPlan } from './dial-plan.ts';
 import { Dialler } from './dialler.ts';
@@ -178,6 +180,21 @@ export class Swarm {
   /** Why nothing moves; null while something does, or when we are complete. */
   stallReason(nowMs: number): StallReason | null {
     return this.#download.stallReason(nowMs);
+  }
+
+  /** What a download waits for most; null: not known yet, or nothing is wanted. */
+  bottleneck(nowMs: number): Bottleneck | null {
+    return this.#download.bottleneck(nowMs);
+  }
+
+  /** How many chunks do not move, by reason. */
+  reasons(nowMs: number): ReasonCounts {
+    return this.#download.reasons(nowMs);
+  }
+
+  /** Why a chunk does not move; null: we have it, or its bytes are coming. */
+  reasonOf(chunkIndex: number, nowMs: number): ChunkReason | null {
+    return this.#download.reasonOf(chunkIndex, nowMs);
   }
 
   // ---- facts ---------------------------------------------------------------------------------------------------------------

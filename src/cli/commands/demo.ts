@@ -142,6 +142,7 @@ class Demo {
         peers: Number(event['peers']),
         etaSeconds: event['etaSeconds'] === null ? null : Number(event['etaSeconds']),
         stalled: typeof event['stalled'] === 'string' ? event['stalled'] : null,
+        bottleneck: typeof event['bottleneck'] === 'string' ? event['bottleneck'] : null,
       });
       if (left || leaving === undefined || bytes < total / 2 || bytes === total) return;
       left = true;

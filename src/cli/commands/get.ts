@@ -164,7 +164,16 @@ async function fetchAndTell(
   try {
     const result = await node.get(options);
     const { name, size, bytesPerSecond } = result;
-    const end = { name, bytes: size, total: size, bytesPerSecond, etaSeconds: 0, stalled: null };
+    const end = {
+      name,
+      bytes: size,
+      total: size,
+      bytesPerSecond,
+      etaSeconds: 0,
+      stalled: null,
+      bottleneck: null,
+      reasons: {},
+    };
     pace.close({ ...end, peers: last?.peers ?? result.peers.length });
     return result;
   } finally {
