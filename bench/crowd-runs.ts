@@ -9,6 +9,7 @@ import type { CappedNetwork } from './capped-network.ts';
 import { makeLeecherFolders, type CrowdSystem } from './crowd-systems.ts';
 import { timelineOf, type Timeline, type TrafficSample } from './crowd-timeline.ts';
 import type { ProcessGroup } from './processes.ts';
+import { machineCpuSeconds } from './process-usage.ts';
 import { numberOf } from './system.ts';
 
 export interface CrowdRun {
@@ -23,6 +24,8 @@ export interface CrowdRun {
   readonly cpuSeconds: number | undefined;
   /** Part of the machine's cores that the crowd used: near 1, the machine was the limit and not the links. */
   readonly cpuShare: number | undefined;
+  /** The part that anything used: what is more than `cpuShare` went to the kernel's network and to whatever else ran. */
+  readonly machineShare: number | undefined;
   readonly timeline: Timeline;
 }
 
@@ -58,6 +61,7 @@ export async function runCrowd(
   try {
     const before = await network.traffic();
     const cpuBefore = sum(crowd.sources.map((source) => source.cpuSeconds()));
+    const machineBefore = machineCpuSeconds();
     const startedAtMs = performance.now();
     const watch = watchLinks(network, startedAtMs);
     for (let hostIndex = 1; hostIndex < hosts.length; hostIndex++) leechers.push(crowd.startLeecher(hostIndex));
@@ -67,17 +71,31 @@ export async function runCrowd(
     const transferSecondsMax = Math.max(...ends.map(({ event }) => numberOf(event, 'seconds')));
     const everyone = [...crowd.sources, ...leechers.map(({ process }) => process)];
     const cpuAfter = sum(everyone.map((process) => process.cpuSeconds()));
+    const machineAfter = machineCpuSeconds();
     const samples = await watch.end();
     const sourceSentBytes = (samples.at(-1)?.sentBytes[0] ?? 0) - (before.sentBytes[0] ?? 0);
     const cpuSeconds = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
     const cpuShare = cpuSeconds && cpuSeconds / endSeconds / availableParallelism();
+    const machineShare =
+      machineBefore === undefined || machineAfter === undefined
+        ? undefined
+        : (machineAfter - machineBefore) / endSeconds / availableParallelism();
     const timeline = timelineOf([{ seconds: 0, ...before }, ...samples], {
       size: file.size,
       bytesPerSecond,
       endSeconds,
     });
     for (const { filePath } of leechers) await checkContent(file, filePath);
-    return { system: system.name, doneSeconds, transferSecondsMax, sourceSentBytes, cpuSeconds, cpuShare, timeline };
+    return {
+      system: system.name,
+      doneSeconds,
+      transferSecondsMax,
+      sourceSentBytes,
+      cpuSeconds,
+      cpuShare,
+      machineShare,
+      timeline,
+    };
   } finally {
     await Promise.all(leechers.map(({ process }) => process.stop()));
     await Promise.all(crowd.sources.map((source) => source.stop()));

@@ -108,7 +108,8 @@ function crowdTable(runs: readonly CrowdRun[], size: number, boundSeconds: numbe
       align: 'right',
       value: ([, group]) => summaryText(summarize(group.map(({ sourceSentBytes }) => sourceSentBytes / size)), 2),
     },
-    { title: 'cores busy', align: 'right', value: ([, group]) => coresBusy(group) },
+    { title: 'cores busy', align: 'right', value: ([, group]) => percent(group.map(({ cpuShare }) => cpuShare)) },
+    { title: 'all busy', align: 'right', value: ([, group]) => percent(group.map(({ machineShare }) => machineShare)) },
   ]);
 }
 
@@ -136,7 +137,7 @@ function last({ doneSeconds }: CrowdRun): number {
   return doneSeconds.at(-1) ?? Number.NaN;
 }
 
-function coresBusy(runs: readonly CrowdRun[]): string {
-  const values = runs.map(({ cpuShare }) => cpuShare).filter((value) => value !== undefined);
-  return values.length === 0 ? '-' : `${(median(values) * 100).toFixed(0)} %`;
+function percent(shares: readonly (number | undefined)[]): string {
+  const known = shares.filter((value) => value !== undefined);
+  return known.length === 0 ? '-' : `${(median(known) * 100).toFixed(0)} %`;
 }

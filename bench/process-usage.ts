@@ -32,6 +32,14 @@ export function cpuSecondsOfEnded(): number | undefined {
   return times === undefined ? undefined : (times.endedUser + times.endedSystem) / TICKS_PER_SECOND;
 }
 
+/** CPU time of everything on the machine since it started, this program or not, with what the kernel does for the network. */
+export function machineCpuSeconds(): number | undefined {
+  const [line] = readProc('/proc/stat')?.split('\n') ?? [];
+  if (line === undefined) return undefined;
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line.split(/\s+/u).slice(1).map(Number);
+  return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND;
+}
+
 export interface MemoryWatch {
   /** The highest seen so far. */
   peak(): Memory | undefined;
