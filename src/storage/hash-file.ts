@@ -1,9 +1,8 @@
 /**
- * The manifest of a file, in one pass: reads run ahead, chunk digests are computed on the thread pool, and the digest of the whole
- * is computed from the same buffers on this thread meanwhile. Refuses a file that changes while it is read. This keeps the calling
+ * The manifest of a file, in one pass: reads run ahead, and every buffer goes into the digest of its chunk and that of the whole
+ * together; where that saves nothing (sha256-lanes.ts), the chunks' are computed on the thread pool meanwhile. Refuses a file that changes while it is read. This keeps the calling
  * thread busy: large files belong on a worker (hash-pool.ts).
  */
-import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts';
@@ -14,6 +13,7 @@ import * as limits from '../limits.ts';
 import { digestChunk, sha256 } from './digest-chunk.ts';
 import { cancelledError, diskError } from './disk-error.ts';
 import { fileStamp, sameStamp, type FileStamp } from './file-stamp.ts';
+import { sha256Lanes, type Sha256Stream } from './sha256-lanes.ts';
 
 export interface HashFileOptions {
   /** Default: the house's rule for the size. */
@@ -111,8 +111,9 @@ async function hashChunks(
   const bufferBytes = Math.min(blockBytes, layout.size);
   const buffers = Array.from({ length: Math.min(BUFFER_COUNT, blockCount) }, () => Buffer.allocUnsafeSlow(bufferBytes));
   const chunks = new Uint8Array(layout.chunkCount * SHA256_BYTES);
+  const lanes = sha256Lanes();
   // A content of one chunk has the same digest twice.
-  const whole = layout.chunkCount > 1 ? createHash('sha256') : undefined;
+  const whole = layout.chunkCount > 1 ? lanes.begin() : undefined;
 
   const readBlock = (blockIndex: number): Promise<Uint8Array> => {
     const start = blockIndex * blockBytes;
@@ -125,8 +126,17 @@ async function hashChunks(
     reading.catch(() => undefined);
     return reading;
   };
-  const digestBlock = async (blockIndex: number, block: Uint8Array): Promise<void> => {
-    const firstChunk = (blockIndex * blockBytes) / layout.chunkSize;
+  /** Both digests in one pass, where two cost about as much as one. */
+  const digestTogether = (firstChunk: number, block: Uint8Array, of: Sha256Stream): void => {
+    for (let start = 0; start < block.length; start += layout.chunkSize) {
+      const bytes = block.subarray(start, start + layout.chunkSize);
+      const chunk = lanes.begin();
+      lanes.update(chunk, bytes, of, bytes);
+      chunks.set(lanes.digest(chunk), (firstChunk + start / layout.chunkSize) * SHA256_BYTES);
+    }
+  };
+  /** The chunks on the thread pool, while the whole is computed here. */
+  const digestBlock = async (firstChunk: number, block: Uint8Array): Promise<void> => {
     const jobs: Promise<void>[] = [];
     for (let start = 0; start < block.length; start += layout.chunkSize) {
       const at = (firstChunk + start / layout.chunkSize) * SHA256_BYTES;
@@ -142,8 +152,13 @@ async function hashChunks(
       const block = await reading;
       if (options.signal?.aborted === true) throw cancelledError(`hashing ${path}`, options.signal);
       reading = blockIndex + 1 < blockCount ? readBlock(blockIndex + 1) : undefined;
-      const current = digestBlock(blockIndex, block);
-      whole?.update(block);
+      const firstChunk = (blockIndex * blockBytes) / layout.chunkSize;
+      let current: Promise<void> = Promise.resolve();
+      if (whole !== undefined && lanes.isPaired) digestTogether(firstChunk, block, whole);
+      else {
+        current = digestBlock(firstChunk, block);
+        if (whole !== undefined) lanes.update(whole, block);
+      }
       // The buffer after next is free once the block before this one is done.
       await digesting;
       digesting = current;
@@ -154,7 +169,7 @@ async function hashChunks(
     // Buffers and descriptor stay until nothing uses them, also on the way out of an error.
     await Promise.allSettled([reading, digesting]);
   }
-  const wholeDigest = whole?.digest() ?? (layout.chunkCount === 1 ? chunks : sha256(new Uint8Array(0)));
+  const wholeDigest = (whole && lanes.digest(whole)) ?? (layout.chunkCount === 1 ? chunks : sha256(new Uint8Array(0)));
   return { whole: wholeDigest, chunks };
 }
 
@@ -167,20 +182,20 @@ async function hashLargeChunks(
 ): Promise<Digests> {
   const buffer = Buffer.allocUnsafeSlow(limits.HASH_READ_BYTES);
   const chunks = new Uint8Array(layout.chunkCount * SHA256_BYTES);
-  const whole = createHash('sha256');
+  const lanes = sha256Lanes();
+  const whole = lanes.begin();
   for (let chunkIndex = 0; chunkIndex < layout.chunkCount; chunkIndex++) {
-    const chunk = createHash('sha256');
+    const chunk = lanes.begin();
     const end = Math.min(layout.size, (chunkIndex + 1) * layout.chunkSize);
     for (let at = chunkIndex * layout.chunkSize; at < end; at += buffer.length) {
       if (options.signal?.aborted === true) throw cancelledError(`hashing ${path}`, options.signal);
       const block = await readFully(path, handle, buffer.subarray(0, Math.min(buffer.length, end - at)), at);
-      chunk.update(block);
-      whole.update(block);
+      lanes.update(chunk, block, whole, block);
       options.onBytes?.(block.length);
     }
-    chunks.set(chunk.digest(), chunkIndex * SHA256_BYTES);
+    chunks.set(lanes.digest(chunk), chunkIndex * SHA256_BYTES);
   }
-  return { whole: whole.digest(), chunks };
+  return { whole: lanes.digest(whole), chunks };
 }
 
 async function readFully(path: string, handle: FileHandle, target: Uint8Array, position: number): Promise<Uint8Array> {
