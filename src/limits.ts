@@ -299,6 +299,11 @@ export const MANIFEST_UPLOAD_PART_BYTES = 2 * MiB;
 /** Files in one plain announce, and holdings in one Register or RegisterChunks. More: refused with a sentence. */
 export const ANNOUNCE_FILES_MAX = 20_000;
 export const HOLDINGS_PER_CALL_MAX = 20_000;
+/** Other peers that an announce asks for (`?peers=`): of each file, and for how many of its files. More: those. */
+export const ANNOUNCE_OTHERS_MAX = 50;
+export const ANNOUNCE_OTHERS_FILES_MAX = 20;
+/** A call with a larger body does not take the short way through the tracker. */
+export const HOT_BODY_BYTES_MAX = 64 * KiB;
 /** Entries published in one call; a peer that has more sends several calls. */
 export const PUBLISH_ENTRIES_PER_CALL_MAX = 1_000;
 /** Addresses a peer may announce. */
@@ -337,6 +342,17 @@ export const MANIFEST_STAGED_MS = 60_000;
 export const WRITE_QUEUE_CHANGES_MAX = 200_000;
 /** Leases, retention and failed writes are looked at this often when no call comes. */
 export const TRACKER_SWEEP_MS = 1_000;
+/** Trackers that share a store tell each other this often what has changed, and wait this long for an answer of the store. */
+export const TRACKER_EXCHANGE_MS = 200;
+export const STORE_CALL_TIMEOUT_MS = 2_000;
+/** A call that has to be stored waits this long for a shared store that is away; it has to end before TRACKER_CALL_TIMEOUT_MS. */
+export const STORE_PATIENCE_MS = 6_000;
+/** Shards of a shared store, and log entries each keeps for trackers that lag. A tracker that lags more asks for everything. */
+export const STORE_SHARDS = 16;
+export const STORE_LOG_ENTRIES_MAX = 20_000;
+/** Changes of one log entry, and entries read of one shard at a time. */
+export const STORE_LOG_CHANGES_MAX = 500;
+export const STORE_LOG_READ_ENTRIES = 1_000;
 /** A stream of events sends a sign of life after this much silence; a reader that takes nothing for the second is cut off. */
 export const EVENT_KEEPALIVE_MS = 15_000;
 export const EVENT_STALL_TIMEOUT_MS = 30_000;

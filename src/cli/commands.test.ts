@@ -67,7 +67,7 @@ describe('help and usage', () => {
     [['get', 'x', '--from', 'nowhere'], 'is not the address of a peer'],
     [['ls', '--tracker', 'ftp://x'], 'is not the URL of a tracker'],
     [['tracker', '--port', '70000'], 'is not a port'],
-    [['tracker', '--store', 'paper'], 'Allowed choices are sqlite, memory'],
+    [['tracker', '--store', 'paper'], 'It takes sqlite, memory, or valkey://host:port'],
     [['share', './does-not-exist'], './does-not-exist does not exist'],
     [['verify', './does-not-exist'], './does-not-exist does not exist'],
   ])('%j ends with 2 and says why', async (args, message) => {

@@ -11,13 +11,21 @@ import { ContentSwarm } from './content-swarm.ts';
 import type { EventLog } from './event-log.ts';
 import type { ContentRecord, Holding, PeerRecord } from './records.ts';
 
+/** Whoever has to know of every change. */
+export interface HoldingWatcher {
+  holdingChanged(holding: Holding): void;
+  holdingEnded(holding: Holding): void;
+}
+
 export class Holdings {
   readonly #catalogue: Catalogue;
   readonly #events: EventLog;
   readonly #max: number;
+  readonly #watcher: HoldingWatcher | undefined;
   #count = 0;
 
-  constructor(catalogue: Catalogue, events: EventLog, max = limits.TRACKER_HOLDINGS_MAX) {
+  constructor(catalogue: Catalogue, events: EventLog, max = limits.TRACKER_HOLDINGS_MAX, watcher?: HoldingWatcher) {
+    this.#watcher = watcher;
     this.#catalogue = catalogue;
     this.#events = events;
     this.#max = max;
@@ -47,6 +55,7 @@ export class Holdings {
     known.rangeName = rangeName;
     const grew = known.chunks !== null && had === null;
     content.swarm?.replace(known, had);
+    this.#watcher?.holdingChanged(known);
     if (grew) this.announceComplete(known);
     else this.#noteQuarters(known);
     return known;
@@ -56,6 +65,7 @@ export class Holdings {
   change(holding: Holding, gained: readonly number[], lost: readonly number[]): void {
     const wasPartial = holding.chunks !== null;
     holding.content.swarm?.change(holding, gained, lost);
+    this.#watcher?.holdingChanged(holding);
     if (holding.chunks !== null) this.#noteQuarters(holding);
     else if (wasPartial) this.announceComplete(holding);
   }
@@ -64,6 +74,7 @@ export class Holdings {
     const { peer, content } = holding;
     if (!peer.holdings.delete(content)) return;
     this.#count--;
+    this.#watcher?.holdingEnded(holding);
     content.swarm?.leave(holding);
     if (content.swarm?.memberCount === 0) {
       content.swarm = undefined;
@@ -100,6 +111,7 @@ export class Holdings {
       this.#catalogue.setIdle(content, undefined);
     }
     content.swarm.join(holding);
+    this.#watcher?.holdingChanged(holding);
     return holding;
   }
 

@@ -78,7 +78,7 @@ export function registerChunks(
   holdings: readonly HoldingClaim[],
 ): readonly ContentId[] | undefined {
   const peer = state.roster.online(peerId);
-  if (peer === undefined) return undefined;
+  if (peer === undefined || peer.elsewhere) return undefined;
   const { claims, unknown } = judgeClaims(state, holdings);
   state.holdings.checkRoom(peer, claims.keys());
   for (const [content, chunks] of claims) state.holdings.put(peer, content, chunks);
@@ -93,7 +93,8 @@ export function renew(
   nowMs: number,
 ): RenewOutcome {
   const peer = state.roster.online(peerId);
-  if (peer === undefined) return { known: false, news: [], unknownContentIds: [] };
+  // a peer that comes over from another tracker registers: what was told of it here may lag behind what it said there
+  if (peer === undefined || peer.elsewhere) return { known: false, news: [], unknownContentIds: [] };
   const unknownContentIds: ContentId[] = [];
   const judged: { readonly change: HoldingChange; readonly content: ContentRecord }[] = [];
   for (const change of changes) {

@@ -5,11 +5,11 @@
 import { parseEntryName, quote, type EntryName } from '../content/entry-name.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
-import { formatAddress, parseAddress } from './addresses.ts';
+import { addressesFor, formatAddress, parseAddress } from './addresses.ts';
 import { checkEntryRoom } from './publishing.ts';
 import { describePeer } from './membership.ts';
-import type { Address, ContentRecord, PeerRecord } from './records.ts';
-import { addEntry, type Caller, type TrackerState } from './state.ts';
+import type { Address, ContentRecord, Holding, PeerRecord } from './records.ts';
+import { addEntry, onlineMembers, type Caller, type TrackerState } from './state.ts';
 
 export interface PlainFile {
   readonly name: string;
@@ -25,7 +25,7 @@ export async function announce(
   files: readonly PlainFile[],
   caller: Caller,
   nowMs: number,
-): Promise<void> {
+): Promise<PeerRecord> {
   if (files.length > limits.ANNOUNCE_FILES_MAX)
     throw new ShoalError(
       'usage',
@@ -61,7 +61,33 @@ export async function announce(
   for (const holding of peer.holdings.values()) if (!wanted.has(holding.content)) state.holdings.end(holding, nowMs);
   for (const [content, name] of wanted) state.holdings.put(peer, content, null, name);
   if (joined) state.events.append('peer-joined', describePeer(peer));
-  await state.writes.flush();
+  await state.writes.flushNeeded();
+  return peer;
+}
+
+export interface OthersWithFile {
+  readonly name: string;
+  readonly addresses: readonly Address[];
+}
+
+/** Who else has the files of a plain peer: up to `max` of each, in turns, for the first files that it announced. */
+export function others(state: TrackerState, peer: PeerRecord, max: number, caller: Caller): readonly OthersWithFile[] {
+  const wanted = Math.min(max, limits.ANNOUNCE_OTHERS_MAX);
+  const named: OthersWithFile[] = [];
+  for (const { content, rangeName } of peer.holdings.values()) {
+    if (named.length >= limits.ANNOUNCE_OTHERS_FILES_MAX) break;
+    const members = onlineMembers(state, content);
+    const complete = members?.complete ?? [];
+    const start = complete.length > wanted ? (members?.nextTurn() ?? 0) * wanted : 0;
+    const addresses: Address[] = [];
+    for (let step = 0; step < complete.length && addresses.length < wanted; step++) {
+      const other = (complete[(start + step) % complete.length] as Holding).peer;
+      const address = other === peer ? undefined : addressesFor(other.addresses, caller.observedHost)[0];
+      if (address !== undefined) addresses.push(address);
+    }
+    named.push({ name: rangeName, addresses });
+  }
+  return named;
 }
 
 /** The peer at this address now has the newest entry of this name, too. Of a native peer it changes nothing: it says itself what it has. */
@@ -98,7 +124,10 @@ export function noSuchName(name: string): ShoalError {
 function plainPeer(state: TrackerState, address: Address, caller: Caller): PeerRecord | 'native' {
   const parsed = parseAddress(address, caller.observedHost);
   const peer = state.roster.online(plainKey(parsed));
-  if (peer !== undefined) return peer;
+  if (peer !== undefined) {
+    state.roster.claim(peer);
+    return peer;
+  }
   if (state.roster.hasNativeAt(formatAddress(parsed))) return 'native';
   throw new ShoalError('unknown-peer', `this tracker does not know a peer at ${formatAddress(parsed)}: announce first`);
 }

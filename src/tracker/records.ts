@@ -72,6 +72,8 @@ export interface PeerRecord {
   dialects: readonly Dialect[];
   agent: string;
   lastSeenMs: number;
+  /** Registered with another tracker of those that share the store. */
+  elsewhere: boolean;
   /** Its place in the queue of leases; undefined: offline. */
   lease: DueNode<PeerRecord> | undefined;
   /** Empty while offline. */

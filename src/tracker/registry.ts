@@ -19,9 +19,10 @@ import * as membership from './membership.ts';
 import * as plain from './plain-calls.ts';
 import * as publishing from './publishing.ts';
 import type { Address } from './records.ts';
+import { Replication } from './replication.ts';
 import { Roster } from './roster.ts';
 import { afterRemoval, type Caller, type TrackerState } from './state.ts';
-import type { TrackerStore } from './store/store.ts';
+import type { StoreChange, TrackerStore } from './store/store.ts';
 import { WriteQueue } from './store/write-queue.ts';
 
 export interface RegistryOptions {
@@ -58,14 +59,21 @@ export type Registry = Awaited<ReturnType<typeof createRegistry>>;
 export async function createRegistry(options: RegistryOptions) {
   const { store, now, sha256 } = options;
   const writes = new WriteQueue(store);
-  const record = writes.push.bind(writes);
+  const replication = store.shared === undefined ? undefined : new Replication(store.shared);
+  const record = (change: StoreChange): void => {
+    if (replication?.isApplying !== true) writes.push(change);
+  };
   const events = new EventLog(now);
   const catalogue = new Catalogue(record, options.retentionMs);
-  const holdings = new Holdings(catalogue, events, options.holdingsMax);
+  const holdings = new Holdings(catalogue, events, options.holdingsMax, replication);
   const roster = new Roster({
     record,
+    onEnter: replication === undefined ? undefined : (peer) => replication.peerEntered(peer),
+    onRenew: replication === undefined ? undefined : (peer) => replication.peerRenewed(peer),
     onGone(peer, reason, nowMs) {
       holdings.endAllOf(peer, nowMs);
+      if (reason === 'left') replication?.peerLeft(peer);
+      else replication?.peerExpired(peer);
       events.append('peer-left', { ...membership.describePeer(peer), reason });
     },
     leaseMs: options.leaseMs,
@@ -105,6 +113,15 @@ export async function createRegistry(options: RegistryOptions) {
     }
     return limits.FORGOTTEN_PER_TURN_MAX;
   };
+  const isKnown = (what: string): boolean => {
+    try {
+      return catalogue.find(what) !== undefined;
+    } catch (error) {
+      if (error instanceof ShoalError) return true;
+      throw error;
+    }
+  };
+  const exchange = async (): Promise<void> => replication?.exchange(state, settle);
   const knownPeer = (peerId: string): void => void publishing.onlinePeer(state, peerId);
 
   return {
@@ -150,8 +167,16 @@ export async function createRegistry(options: RegistryOptions) {
       return shelf.addPart(part, nowMs);
     },
 
-    announcePlain: (address: Address, files: readonly plain.PlainFile[], caller: Caller) =>
-      plain.announce(state, address, files, caller, settle()),
+    /** Names up to `othersMax` other peers of each file, for the first files. */
+    async announcePlain(
+      address: Address,
+      files: readonly plain.PlainFile[],
+      caller: Caller,
+      othersMax = 0,
+    ): Promise<readonly plain.OthersWithFile[]> {
+      const peer = await plain.announce(state, address, files, caller, settle());
+      return othersMax === 0 ? [] : plain.others(state, peer, othersMax, caller);
+    },
     completePlain: (address: Address, name: string, caller: Caller): void =>
       plain.complete(state, address, name, caller, settle()),
     leavePlain: (address: Address, caller: Caller): void => plain.leavePlain(state, address, caller, settle()),
@@ -163,6 +188,8 @@ export async function createRegistry(options: RegistryOptions) {
     },
     async locate(query: lookups.LocateQuery, caller: Caller): Promise<lookups.Located> {
       settle();
+      // what was published at another tracker a moment ago may not have been told here yet
+      if (replication !== undefined && replication.problem === undefined && !isKnown(query.what)) await exchange();
       return lookups.locate(state, query, caller);
     },
     fileSources(what: string, caller: Caller) {
@@ -171,14 +198,7 @@ export async function createRegistry(options: RegistryOptions) {
     },
     versions: (what: string) => lookups.versions(state, what),
     /** Whether anything goes by this name; an ambiguous one counts. */
-    has(what: string): boolean {
-      try {
-        return catalogue.find(what) !== undefined;
-      } catch (error) {
-        if (error instanceof ShoalError) return true;
-        throw error;
-      }
-    },
+    has: isKnown,
     async chunkRows(what: string, page: { readonly from: number; readonly limit: number }, caller: Caller) {
       settle();
       return lookups.chunkRows(state, what, page, caller);
@@ -204,7 +224,12 @@ export async function createRegistry(options: RegistryOptions) {
       };
     },
     /** Why the tracker should not get calls at the moment; undefined when it should. */
-    problem: (): unknown => writes.problem,
+    problem: (): unknown => writes.problem ?? replication?.problem,
+
+    /** Whether other trackers share the store; then `exchange` has to be called all the time. */
+    isShared: replication !== undefined,
+    /** Tells the other trackers what has happened here, and hears what has happened there. Rejects when the store cannot be reached. */
+    exchange,
 
     /**
      * Ends leases, retention times and uploads that have run out, a bounded number at a time, and writes what waits. Says whether
@@ -221,6 +246,7 @@ export async function createRegistry(options: RegistryOptions) {
     async close(): Promise<void> {
       roster.recordLastSeen();
       await writes.flush();
+      if (replication?.problem === undefined) await exchange();
     },
   };
 }

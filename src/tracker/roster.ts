@@ -22,10 +22,14 @@ export interface PeerDescription {
   readonly addresses: readonly Address[];
   readonly dialects: readonly Dialect[];
   readonly agent: string;
+  readonly elsewhere?: boolean;
 }
 
 export interface RosterOptions {
   readonly record: (change: StoreChange) => void;
+  /** It is new here, or something that it says of itself is. */
+  readonly onEnter?: ((peer: PeerRecord) => void) | undefined;
+  readonly onRenew?: ((peer: PeerRecord) => void) | undefined;
   /** Called while the peer still has its holdings; the callee ends them. */
   readonly onGone: (peer: PeerRecord, reason: GoneReason, nowMs: number) => void;
   readonly leaseMs?: number | undefined;
@@ -106,11 +110,18 @@ export class Roster {
         `this tracker has ${this.onlineCount} peers, which is all it takes: try again later`,
       );
     const peer = this.#peers.get(description.key) ?? this.#add(description, nowMs);
+    const { elsewhere = false } = description;
+    if (!joined && peer.elsewhere === elsewhere && saysTheSame(peer, description)) {
+      this.renew(peer, nowMs);
+      return { peer, joined };
+    }
     if (!joined) this.#countAddresses(peer, -1);
     peer.addresses = description.addresses;
     peer.dialects = description.dialects;
     peer.agent = description.agent;
+    peer.elsewhere = elsewhere;
     this.#countAddresses(peer, 1);
+    this.#options.onEnter?.(peer);
     this.renew(peer, nowMs);
     this.#options.record({ type: 'put-peer', peer: storedPeer(peer) });
     return { peer, joined };
@@ -121,11 +132,23 @@ export class Roster {
     const leases = this.#leases[peer.kind];
     const dueMs = nowMs + (peer.kind === 'plain' ? this.#plainLeaseMs : this.leaseMs);
     peer.lastSeenMs = nowMs;
+    this.#options.onRenew?.(peer);
     if (peer.lease !== undefined) leases.renew(peer.lease, dueMs);
     else {
       peer.lease = leases.push(peer, dueMs);
       this.#offline.delete(peer);
     }
+  }
+
+  /** A peer that was known from another tracker goes on with this one. */
+  claim(peer: PeerRecord): void {
+    if (!peer.elsewhere) return;
+    peer.elsewhere = false;
+    this.#options.onEnter?.(peer);
+  }
+
+  all(): IterableIterator<PeerRecord> {
+    return this.#peers.values();
   }
 
   leave(peer: PeerRecord, nowMs: number): void {
@@ -178,6 +201,7 @@ export class Roster {
       dialects: description.dialects,
       agent: description.agent,
       lastSeenMs,
+      elsewhere: description.elsewhere ?? false,
       lease: undefined,
       holdings: new Map(),
       newsRound: undefined,
@@ -211,7 +235,19 @@ export class Roster {
   }
 }
 
-function storedPeer(peer: PeerRecord): StoredPeer {
+function saysTheSame(peer: PeerRecord, { addresses, dialects, agent }: PeerDescription): boolean {
+  return (
+    agent === peer.agent &&
+    dialects.length === peer.dialects.length &&
+    dialects.every((dialect, index) => dialect === peer.dialects[index]) &&
+    addresses.length === peer.addresses.length &&
+    addresses.every(
+      ({ host, port }, index) => host === peer.addresses[index]?.host && port === peer.addresses[index].port,
+    )
+  );
+}
+
+export function storedPeer(peer: PeerRecord): StoredPeer {
   const { key, kind, peerId, addresses, dialects, agent, lastSeenMs } = peer;
   return { key, kind, peerId, addresses, dialects, agent, lastSeenMs };
 }

@@ -16,7 +16,8 @@ import { OPEN_ACCESS, privateAccess, type Access } from './access.ts';
 import { formatAddress, observedHostOf } from './addresses.ts';
 import { docsRoutes } from './frontends/docs.ts';
 import { guardRest, guardRpc } from './frontends/guard.ts';
-import { installMetrics } from './frontends/metrics.ts';
+import { createHotPath } from './frontends/hot-path.ts';
+import { countCalls, createMetrics, type Metrics } from './frontends/metrics.ts';
 import { installErrorHandlers, refuseBrokenRequest, sendError } from './frontends/rest-errors.ts';
 import { callerOf, restRoutes } from './frontends/rest.ts';
 import { callerKey, rpcRoutes } from './frontends/rpc.ts';
@@ -30,7 +31,9 @@ export interface TrackerOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly store: 'sqlite' | 'memory';
+  readonly store: 'sqlite' | 'memory' | 'valkey';
+  /** Of the valkey store: any nodes of one server or cluster. */
+  readonly storeUrls?: readonly string[] | undefined;
   /** Folder of the sqlite store; made when it is missing. */
   readonly dataDir?: string | undefined;
   readonly log?: Logger | undefined;
@@ -56,7 +59,7 @@ export interface Tracker {
 export async function startTracker(options: TrackerOptions): Promise<Tracker> {
   const { host, port, log = createLog({ name: 'tracker' }) } = options;
   const now = createClock();
-  const store = openStore(options);
+  const store = await openStore(options);
   const closing = new AbortController();
   let app: FastifyInstance | undefined;
   let front: OnePort | undefined;
@@ -71,7 +74,8 @@ export async function startTracker(options: TrackerOptions): Promise<Tracker> {
     });
     const access = options.token === undefined ? OPEN_ACCESS : privateAccess(options.token, log);
     const { peerExchange } = options;
-    const parts = { registry, now, log, access, closing: closing.signal, peerExchange };
+    const metrics = createMetrics(registry, now);
+    const parts = { registry, now, log, access, metrics, closing: closing.signal, peerExchange };
     app = await createTrackerApp(parts);
     await app.ready();
     front = createOnePort({ ...listenersOf(app, parts), tls: options.tls });
@@ -82,10 +86,12 @@ export async function startTracker(options: TrackerOptions): Promise<Tracker> {
     throw listenProblem(error, host, port);
   }
   const stopSweeping = sweepNowAndThen(registry, log);
+  const stopExchanging = registry.isShared ? exchangeAllTheTime(registry, log) : () => {};
   const running = { app, front };
 
   const close = async (): Promise<void> => {
     stopSweeping();
+    stopExchanging();
     closing.abort();
     try {
       await running.front.close(limits.TRACKER_CLOSE_TIMEOUT_MS);
@@ -105,6 +111,7 @@ interface AppParts {
   readonly now: () => number;
   readonly log: Logger;
   readonly access?: Access | undefined;
+  readonly metrics?: Metrics;
   readonly closing: AbortSignal;
   readonly peerExchange?: boolean | undefined;
 }
@@ -120,8 +127,12 @@ function rpcOf({ registry, log, access = OPEN_ACCESS, closing, peerExchange = tr
 }
 
 /** What answers on the one port: the app over HTTP/1.1; over HTTP/2 the RPC, and the app for everything else. */
-function listenersOf(app: FastifyInstance, parts: AppParts): Omit<OnePortOptions, 'tls'> {
-  const http1 = (request: IncomingMessage, response: ServerResponse): void => app.routing(request, response);
+function listenersOf(
+  app: FastifyInstance,
+  parts: AppParts & { readonly metrics: Metrics },
+): Omit<OnePortOptions, 'tls'> {
+  const { registry, metrics, access = OPEN_ACCESS } = parts;
+  const http1 = createHotPath({ app, metrics, registry, access });
   const http2 = connectNodeAdapter({
     ...rpcOf(parts),
     contextValues: ({ socket }) =>
@@ -133,7 +144,7 @@ function listenersOf(app: FastifyInstance, parts: AppParts): Omit<OnePortOptions
 
 /** Both frontends on one Fastify instance, not yet listening. */
 export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance> {
-  const { registry, now, log, access = OPEN_ACCESS, closing } = parts;
+  const { registry, now, log, access = OPEN_ACCESS, closing, metrics = createMetrics(registry, now) } = parts;
   const logger: FastifyBaseLogger = log; // without its own levels' types, which would colour every type of the instance
   const app = Fastify({
     loggerInstance: logger,
@@ -147,7 +158,7 @@ export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance
   });
   installErrorHandlers(app);
   guardRest(app, access);
-  const metrics = installMetrics(app, registry, now);
+  countCalls(app, metrics);
   const rest = { registry, metrics, closing };
   await app.register(restRoutes, rest);
   await app.register(docsRoutes, { describe: (docs) => docs.register(restRoutes, rest) });
@@ -158,8 +169,12 @@ export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance
   return app;
 }
 
-function openStore(options: TrackerOptions): TrackerStore {
+async function openStore(options: TrackerOptions): Promise<TrackerStore> {
   if (options.store === 'memory') return createMemoryStore();
+  if (options.store === 'valkey') {
+    const { openValkeyStore } = await import('./store/valkey.ts'); // its client is loaded only where it is used
+    return openValkeyStore({ urls: options.storeUrls ?? [] });
+  }
   if (options.dataDir === undefined || options.dataDir === '')
     throw new ShoalError('usage', 'the sqlite store needs a folder: give one with --data');
   return openSqliteStore({ dataDir: options.dataDir });
@@ -188,6 +203,28 @@ function sweepNowAndThen(registry: Registry, log: Logger): () => void {
     if (!stopped) timer = setTimeout(() => void sweep(), more ? 0 : limits.TRACKER_SWEEP_MS).unref();
   };
   timer = setTimeout(() => void sweep(), limits.TRACKER_SWEEP_MS).unref();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
+
+function exchangeAllTheTime(registry: Registry, log: Logger): () => void {
+  let stopped = false;
+  let failing = false;
+  let timer: NodeJS.Timeout | undefined;
+  const exchange = async (): Promise<void> => {
+    try {
+      await registry.exchange();
+      if (failing) log.warn('the shared store answers again');
+      failing = false;
+    } catch (error) {
+      if (!failing) log.error({ err: error }, 'the shared store does not answer; trying again until it does');
+      failing = true;
+    }
+    if (!stopped) timer = setTimeout(() => void exchange(), limits.TRACKER_EXCHANGE_MS).unref();
+  };
+  void exchange();
   return () => {
     stopped = true;
     clearTimeout(timer);

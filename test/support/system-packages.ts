@@ -17,9 +17,13 @@ export const PROTOC_GRPC: SystemNeed = {
   probe: ['sh', '-c', 'command -v grpc_python_plugin'],
 };
 
+export function isThere({ probe: [command, ...args] }: SystemNeed): boolean {
+  return spawnSync(command, args).status === 0;
+}
+
 /** Call at the start of a test. Fails in CI when something is missing, and skips elsewhere. */
 export function need(context: { skip: (reason: string) => void }, ...needs: readonly SystemNeed[]): void {
-  const missing = needs.filter(({ probe: [command, ...args] }) => spawnSync(command, args).status !== 0);
+  const missing = needs.filter((one) => !isThere(one));
   if (missing.length === 0) return;
   const reason = `needs the Debian packages ${missing.map(({ debian }) => debian).join(', ')}`;
   if (process.env['CI'] !== undefined) throw new Error(`${reason}: .ci/run has to install them`);

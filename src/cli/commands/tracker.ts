@@ -1,5 +1,5 @@
 /** `shoal tracker`: runs a tracker until it is asked to end. */
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -13,7 +13,7 @@ interface TrackerFlags {
   readonly host: string;
   readonly port: number;
   readonly data?: string;
-  readonly store: 'sqlite' | 'memory';
+  readonly store: StoreFlag;
   readonly peerExchange: boolean;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
@@ -29,7 +29,11 @@ export const defineTracker: DefineCommand = (command, runtime) => {
       new Option('--port <port>', 'port to listen on; 0 is any free one').default(PORT_DEFAULT).argParser(parsePort),
     )
     .addOption(new Option('--data <dir>', 'where the catalogue is kept (default: $XDG_DATA_HOME/shoal/tracker)'))
-    .addOption(new Option('--store <kind>', 'where the state lives').choices(['sqlite', 'memory']).default('sqlite'))
+    .addOption(
+      new Option('--store <where>', 'sqlite, memory, or the URL of a Redis-protocol server that several trackers share')
+        .argParser(parseStore)
+        .default({ store: 'sqlite' }, 'sqlite'),
+    )
     .addOption(
       new Option('--no-peer-exchange', 'peers are not to tell each other of peers: who is not listed is not found'),
     )
@@ -40,6 +44,7 @@ export const defineTracker: DefineCommand = (command, runtime) => {
       examples(
         ['shoal tracker', 'on port 9000 of all addresses'],
         ['shoal tracker --host 127.0.0.1', 'for this machine only'],
+        ['shoal tracker --store valkey://10.0.0.5:6379', 'one of several trackers that share their state'],
         ['shoal tracker start 127.0.0.1 9000', 'the same, as the third document writes it'],
         ['shoal tracker --port 0 --store memory --json', 'for a test: any free port, nothing kept'],
       ),
@@ -55,7 +60,7 @@ async function runTracker(flags: TrackerFlags, token: string | undefined, runtim
   const { host, port, store, peerExchange } = flags;
   const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
   const tls = readTls(flags);
-  const tracker = await services.startTracker({ host, port, store, dataDir, token, tls, peerExchange });
+  const tracker = await services.startTracker({ host, port, ...store, dataDir, token, tls, peerExchange });
   try {
     output.event({ event: 'listening', url: tracker.url });
     output.answer(`tracker at ${tracker.url}, its API at ${tracker.url}/docs`);
@@ -67,6 +72,20 @@ async function runTracker(flags: TrackerFlags, token: string | undefined, runtim
   } finally {
     await tracker.close();
   }
+}
+
+/** What `--store` says. */
+interface StoreFlag {
+  readonly store: 'sqlite' | 'memory' | 'valkey';
+  readonly storeUrls?: readonly string[];
+}
+
+function parseStore(text: string): StoreFlag {
+  if (text === 'sqlite' || text === 'memory') return { store: text };
+  const storeUrls = text.split(',').filter((url) => url !== '');
+  if (storeUrls.length > 0 && storeUrls.every((url) => /^(?:redis|valkey)s?:\/\/[^/]/u.test(url)))
+    return { store: 'valkey', storeUrls };
+  throw new InvalidArgumentError('It takes sqlite, memory, or valkey://host:port (several nodes divided by commas).');
 }
 
 function readTls({ tlsCert, tlsKey }: TrackerFlags): { cert: Buffer; key: Buffer } | undefined {

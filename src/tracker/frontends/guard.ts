@@ -46,7 +46,7 @@ export function guardRpc(access: Access): Interceptor {
   };
 }
 
-function needOfPath(path: string): Need {
+export function needOfPath(path: string): Need {
   if (OPEN_PATHS.has(path) || path.startsWith(OPEN_PREFIX)) return 'open';
   return PUBLISHING_PATHS.has(path) ? 'publish' : 'read';
 }

@@ -3,20 +3,28 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry } from '../registry.ts';
 
 export interface Metrics {
+  /** Notes an answered call. */
+  called(method: string, route: string, status: number): void;
   text(): string;
 }
 
-export function installMetrics(app: FastifyInstance, registry: Registry, now: () => number): Metrics {
-  const startedAtMs = now();
-  const calls = new Map<string, number>();
+/** Counts every call that passes through the app. */
+export function countCalls(app: FastifyInstance, metrics: Metrics): void {
   app.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'none';
-    const labels = `method="${request.method}",route="${route}",status="${reply.statusCode}"`;
-    calls.set(labels, (calls.get(labels) ?? 0) + 1);
+    metrics.called(request.method, request.routeOptions.url ?? 'none', reply.statusCode);
     done();
   });
+}
 
+export function createMetrics(registry: Registry, now: () => number): Metrics {
+  const startedAtMs = now();
+  const calls = new Map<string, number>();
+  const called = (method: string, route: string, status: number): void => {
+    const labels = `method="${method}",route="${route}",status="${status}"`;
+    calls.set(labels, (calls.get(labels) ?? 0) + 1);
+  };
   return {
+    called,
     text() {
       const figures = registry.figures();
       const lines: string[] = [];

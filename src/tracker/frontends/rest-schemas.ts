@@ -66,6 +66,33 @@ export const Completion = {
 
 export const Ok = { type: 'object', required: ['ok'], properties: { ok: { const: true } } } as const;
 
+export const AnnounceQuery = {
+  type: 'object',
+  properties: { peers: { ...Digits, description: `At most ${limits.ANNOUNCE_OTHERS_MAX}` } },
+} as const;
+
+export const Announced = {
+  type: 'object',
+  required: ['ok'],
+  properties: {
+    ok: { const: true },
+    files: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['name', 'peers'],
+        properties: {
+          name: Text,
+          peers: {
+            type: 'array',
+            items: { type: 'object', required: ['ip', 'port'], properties: { ip: Text, port: Count } },
+          },
+        },
+      },
+    },
+  },
+} as const;
+
 export const FileRow = {
   type: 'object',
   required: ['name', 'size', 'sha256', 'content', 'chunk_size', 'chunks', 'seeders', 'leechers', 'published_at'],

@@ -3,6 +3,7 @@ import { toHex } from '../../content/digest.ts';
 import { chunkDigest, type Manifest } from '../../content/manifest.ts';
 import { formatAddress } from '../addresses.ts';
 import type { ChunkPage, PeerView, SourceView } from '../lookups.ts';
+import type { OthersWithFile } from '../plain-calls.ts';
 import type { EntryView } from '../state.ts';
 
 export function fileRow(entry: EntryView) {
@@ -21,6 +22,10 @@ export function fileRow(entry: EntryView) {
 
 export function sourceRow({ peerId, addresses, dialects }: SourceView) {
   return { ip: addresses[0]?.host ?? '', port: addresses[0]?.port ?? 0, peer: peerId, dialects: [...dialects] };
+}
+
+export function othersRow({ name, addresses }: OthersWithFile) {
+  return { name, peers: addresses.map(({ host, port }) => ({ ip: host, port })) };
 }
 
 export function partialRow(source: SourceView, { chunkCount }: EntryView) {

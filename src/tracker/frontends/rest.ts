@@ -12,7 +12,16 @@ import type { Caller } from '../state.ts';
 import type { Metrics } from './metrics.ts';
 import { streamEvents } from './rest-events.ts';
 import * as schemas from './rest-schemas.ts';
-import { chunkAnswer, descriptorPath, descriptorText, fileRow, partialRow, peerRow, sourceRow } from './rest-views.ts';
+import {
+  chunkAnswer,
+  descriptorPath,
+  descriptorText,
+  fileRow,
+  othersRow,
+  partialRow,
+  peerRow,
+  sourceRow,
+} from './rest-views.ts';
 
 export interface RestOptions {
   readonly registry: Registry;
@@ -43,14 +52,17 @@ export const restRoutes: FastifyPluginAsync<RestOptions, RawServerDefault, schem
       schema: {
         summary: 'These are all the files that the peer at this address now shares by this call',
         tags: ['plain'],
+        description: 'With ?peers=N the answer also names up to N other peers of each file, for the first files.',
         body: schemas.Announcement,
-        response: { 200: schemas.Ok, ...failures },
+        querystring: schemas.AnnounceQuery,
+        response: { 200: schemas.Announced, ...failures },
       },
     },
     async (request) => {
       const { ip, port, files } = request.body;
-      await registry.announcePlain({ host: ip, port }, files, callerOf(request));
-      return { ok: true as const };
+      const { peers } = request.query;
+      const others = await registry.announcePlain({ host: ip, port }, files, callerOf(request), Number(peers ?? 0));
+      return peers === undefined ? { ok: true as const } : { ok: true as const, files: others.map(othersRow) };
     },
   );
 

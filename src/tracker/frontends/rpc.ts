@@ -2,6 +2,7 @@
  * shoal.v1.TrackerService on the same registry: Connect and gRPC-Web over the port of the REST calls. Parses every field at this
  * edge (ids, counts, lengths), translates, and holds no rule of its own.
  */
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   ConnectError,
   createContextKey,
@@ -11,7 +12,13 @@ import {
 } from '@connectrpc/connect';
 import { contentIdFromBytes, digestBytes, toHex, type ContentId } from '../../content/digest.ts';
 import { dialectsFromWire, dialectsToWire } from '../../contract/dialects.ts';
-import { TrackerService } from '../../contract/gen/shoal/v1/tracker_pb.ts';
+import {
+  TrackerService,
+  type LocateRequest,
+  type LocateResponseSchema,
+  type RenewRequest,
+  type RenewResponseSchema,
+} from '../../contract/gen/shoal/v1/tracker_pb.ts';
 import { ERROR_TABLE, ShoalError } from '../../errors.ts';
 import * as limits from '../../limits.ts';
 import type { Logger } from '../../log.ts';
@@ -58,21 +65,7 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
       };
     },
 
-    renew(request) {
-      const moved = { up: 0, down: 0 };
-      for (const { bytesUp, bytesDown } of request.changes) {
-        moved.up += Number(bytesUp);
-        moved.down += Number(bytesDown);
-      }
-      const changes = request.changes.map(changeIn);
-      const { known, news, unknownContentIds } = registry.renew(peerIdIn(request.peerId), changes, moved);
-      return {
-        known,
-        leaseMs: registry.leaseMs,
-        swarms: news.map(newsOut),
-        unknownContentIds: unknownContentIds.map(digestBytes),
-      };
-    },
+    renew: (request) => renewCall(registry, request),
 
     leave(request) {
       registry.leave(peerIdIn(request.peerId));
@@ -110,21 +103,7 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
       return { entries: entries.map(entryOut), nextAfter };
     },
 
-    async locate(request, context) {
-      const { name, contentId, peerId, limit, wantManifest } = request;
-      const what = contentId.length > 0 ? contentIdFromBytes(contentId) : name;
-      const asking = peerId.length === 0 ? '' : peerIdIn(peerId);
-      const located = await registry.locate(
-        { what, peerId: asking, limit, wantManifest },
-        context.values.get(callerKey),
-      );
-      return {
-        entry: entryOut(located.entry),
-        sources: located.sources.map((source) => sourceOut(source, located.entry)),
-        ...(located.manifest === undefined ? {} : { manifest: located.manifest.bytes }),
-        ...(located.news === undefined ? {} : { swarm: newsOut(located.news) }),
-      };
-    },
+    locate: (request, context) => locateCall(registry, request, context.values.get(callerKey)),
 
     registerChunks(request) {
       const unknown = registry.registerChunks(peerIdIn(request.peerId), request.holdings.map(claimIn));
@@ -179,6 +158,40 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
     },
   };
   return (router) => router.service(TrackerService, withOneErrorTable(service, log));
+}
+
+/** Renew, for whoever has the request as a message. */
+export function renewCall(registry: Registry, request: RenewRequest): MessageInitShape<typeof RenewResponseSchema> {
+  const moved = { up: 0, down: 0 };
+  for (const { bytesUp, bytesDown } of request.changes) {
+    moved.up += Number(bytesUp);
+    moved.down += Number(bytesDown);
+  }
+  const changes = request.changes.map(changeIn);
+  const { known, news, unknownContentIds } = registry.renew(peerIdIn(request.peerId), changes, moved);
+  return {
+    known,
+    leaseMs: registry.leaseMs,
+    swarms: news.map(newsOut),
+    unknownContentIds: unknownContentIds.map(digestBytes),
+  };
+}
+
+/** Locate, for whoever has the request as a message. */
+export async function locateCall(
+  registry: Registry,
+  { name, contentId, peerId, limit, wantManifest }: LocateRequest,
+  caller: Caller,
+): Promise<MessageInitShape<typeof LocateResponseSchema>> {
+  const what = contentId.length > 0 ? contentIdFromBytes(contentId) : name;
+  const asking = peerId.length === 0 ? '' : peerIdIn(peerId);
+  const located = await registry.locate({ what, peerId: asking, limit, wantManifest }, caller);
+  return {
+    entry: entryOut(located.entry),
+    sources: located.sources.map((source) => sourceOut(source, located.entry)),
+    ...(located.manifest === undefined ? {} : { manifest: located.manifest.bytes }),
+    ...(located.news === undefined ? {} : { swarm: newsOut(located.news) }),
+  };
 }
 
 /** A sign of life: nothing has happened after event `id`. */

@@ -5,9 +5,8 @@
  * they live in the registry's memory, because peers rebuild them within a renewal after a restart, and because a write for each
  * renewal would buy nothing.
  *
- * A store that several trackers share (any Redis-protocol server) has to hold more than this interface asks for: leases with their
- * expiry, who takes part in which content with its chunk map and links, seeder ranks, and the event log with its ids. All of them
- * are reached through roster.ts, content-swarm.ts and event-log.ts only; that is the seam. Uploads in parts and caches stay local.
+ * A store that several trackers share (any Redis-protocol server) has `exchange` besides: every tracker keeps the whole state in its
+ * memory and tells the others, through the store's log, what its own peers do. Uploads in parts and caches stay local.
  *
  * Changes are absolute ("this content is so"), never relative, so applying one twice does no harm: a batch whose outcome is
  * unknown is simply written again.
@@ -59,7 +58,38 @@ export interface StoreVisitor {
   peer(peer: StoredPeer): void;
 }
 
+/**
+ * What trackers that share a store tell each other of their peers, as absolute as the changes above. None of it is kept: a tracker that
+ * missed some of it, or has just started, asks (`ask`), and whoever a peer is registered with tells again.
+ */
+export type LiveChange =
+  /** Registered with the tracker that says so, and with no other any more. */
+  | { readonly type: 'peer-here'; readonly peer: StoredPeer }
+  | { readonly type: 'peers-renewed'; readonly keys: readonly string[] }
+  | { readonly type: 'peer-left'; readonly key: string }
+  /** `chunks` null: all of them; else the bitfield of the wire in Base64, '' for none. */
+  | {
+      readonly type: 'holding';
+      readonly key: string;
+      readonly contentKey: string;
+      readonly chunks: string | null;
+      readonly links: number;
+      readonly rangeName: string;
+    }
+  | { readonly type: 'holding-ended'; readonly key: string; readonly contentKey: string }
+  /** Tell of these peers again; of all when there is none. */
+  | { readonly type: 'ask'; readonly keys: readonly string[] };
+
+export type RemoteChange = StoreChange | LiveChange;
+
+export interface SharedLog {
+  /** Tells the other trackers, and gives back what they have told since the last time. When it rejects, nothing may have been told. */
+  exchange(told: readonly LiveChange[]): Promise<readonly RemoteChange[]>;
+}
+
 export interface TrackerStore {
+  /** Only where several trackers share the store. */
+  readonly shared?: SharedLog;
   /** Shows all that is stored: contents, longest idle first and served ones last; then entries, oldest first; then peers, longest gone first. */
   load(visitor: StoreVisitor): Promise<void>;
   /** Canonical bytes, as they were put; the reader checks them. */

@@ -16,12 +16,18 @@ export class WriteQueue {
   readonly #pendingMax: number;
   #pending: StoreChange[] = [];
   #pushedCount = 0;
+  /** Of the last change that an answer has to wait for. */
+  #neededCount = 0;
   #writtenCount = 0;
   #writing: Promise<void> | undefined;
   #problem: unknown;
 
+  /** How long a flush goes on trying: a shared store that loses a node is back within seconds. */
+  readonly #patienceMs: number;
+
   constructor(store: TrackerStore, pendingMax = limits.WRITE_QUEUE_CHANGES_MAX) {
     this.#store = store;
+    this.#patienceMs = store.shared === undefined ? 0 : limits.STORE_PATIENCE_MS;
     this.#pendingMax = pendingMax;
   }
 
@@ -39,6 +45,12 @@ export class WriteQueue {
     if (this.#pending.length >= this.#pendingMax && DISPENSABLE.has(change.type)) return;
     this.#pending.push(change);
     this.#pushedCount++;
+    if (!DISPENSABLE.has(change.type)) this.#neededCount = this.#pushedCount;
+  }
+
+  /** As flush, but does not wait for what is dispensable when nothing else waits. */
+  async flushNeeded(): Promise<void> {
+    if (this.#writtenCount < this.#neededCount) await this.flush();
   }
 
   /** Throws `disk` when so much waits for the store already that nothing may be added. Ask before deciding anything. */
@@ -50,10 +62,16 @@ export class WriteQueue {
   /** Resolves when everything pushed so far is written; rejects with `disk` when the store refuses, and keeps the changes. */
   async flush(): Promise<void> {
     const target = this.#pushedCount;
+    const givesUpAtMs = performance.now() + this.#patienceMs;
     while (this.#writtenCount < target) {
       // a turn of the loop gathers what other calls of this moment push, into the same batch
       this.#writing ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#writeBatch());
-      await this.#writing;
+      try {
+        await this.#writing;
+      } catch (error) {
+        if (performance.now() >= givesUpAtMs) throw error;
+        await new Promise((resolve) => setTimeout(resolve, limits.TRACKER_EXCHANGE_MS));
+      }
     }
   }
 

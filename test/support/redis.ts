@@ -1,0 +1,103 @@
+/** A redis-server of a test's own, or a cluster of three, on free ports of loopback; gone when the test ends. */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { eventually } from './deadline.ts';
+
+const run = promisify(execFile);
+
+/** Where to hang the end of the servers: a test's context, or a list of one's own. */
+export interface RedisTest {
+  readonly onTestFinished: (cleanUp: () => Promise<void>) => void;
+}
+
+export interface RedisNode {
+  readonly port: number;
+  readonly url: string;
+  /** Cuts it off as a crash would. What it has acknowledged is on its disk. */
+  kill(): Promise<void>;
+  /** Forgets everything it has. */
+  flush(): Promise<void>;
+  /** Starts it again on its data, and waits until it answers. */
+  start(): Promise<void>;
+}
+
+/** Writes to its disk before it acknowledges, so that a crash loses nothing that was acknowledged. */
+export async function startRedis(test: RedisTest): Promise<RedisNode> {
+  const [node] = await startNodes(test, 1, []);
+  return node as RedisNode;
+}
+
+export async function startRedisCluster(test: RedisTest): Promise<readonly RedisNode[]> {
+  const flags = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no'];
+  const nodes = await startNodes(test, 3, flags);
+  const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
+  await run('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes']);
+  for (const { port } of nodes)
+    await eventually(
+      async () => (await run('redis-cli', ['-p', String(port), 'cluster', 'info'])).stdout.includes('cluster_state:ok'),
+      'the cluster is made',
+    );
+  return nodes;
+}
+
+async function startNodes(test: RedisTest, count: number, flags: readonly string[]): Promise<RedisNode[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-redis-'));
+  const nodes: RedisNode[] = [];
+  test.onTestFinished(async () => {
+    for (const node of nodes) await node.kill();
+    await rm(folder, { recursive: true, force: true });
+  });
+  for (let number = 0; number < count; number++) {
+    const dir = join(folder, String(number));
+    await mkdir(dir);
+    const node = redisNode(await freePort(), dir, flags);
+    nodes.push(node);
+    await node.start();
+  }
+  return nodes;
+}
+
+function redisNode(port: number, dir: string, flags: readonly string[]): RedisNode {
+  let child: ChildProcess | undefined;
+  const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    async kill() {
+      const running = child;
+      child = undefined;
+      if (running === undefined) return;
+      const gone = once(running, 'exit');
+      running.kill('SIGKILL');
+      await gone;
+    },
+    async flush() {
+      await run('redis-cli', ['-p', String(port), 'flushall']);
+    },
+    async start() {
+      const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir];
+      child = spawn('redis-server', [...place, ...durable, ...flags], { stdio: 'ignore' });
+      await eventually(
+        async () =>
+          (await run('redis-cli', ['-p', String(port), 'ping']).catch(() => undefined))?.stdout.trim() === 'PONG',
+        `redis-server answers on port ${port}`,
+      );
+    },
+  };
+}
+
+/** Cluster nodes also take the port that is 10,000 higher, so it has to stay below 55,536. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    if (port < 55_000) return port;
+  }
+}
