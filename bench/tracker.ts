@@ -30,9 +30,14 @@ interface Server {
   readonly port: number;
 }
 
+/** A load, and what it cost the server. */
+interface Run extends LoadFigures {
+  readonly cpuMicroseconds: number;
+}
+
 interface Row {
   readonly what: string;
-  readonly runs: readonly LoadFigures[];
+  readonly runs: readonly Run[];
 }
 
 await runBenchmark(async () => {
@@ -69,11 +74,11 @@ async function announces(place: Workplace, how: How): Promise<string> {
   if (spawnSync('opentracker', ['-h']).error === undefined)
     servers.push(['opentracker (Debian), HTTP', 'bittorrent', await startOpentracker(place)]);
   else note('opentracker is not installed: left out');
-  const rows = servers.map(([what]) => ({ what, runs: [] as LoadFigures[] }));
+  const rows = servers.map(([what]) => ({ what, runs: [] as Run[] }));
   for (let run = 0; run < how.runs; run++)
     for (const [index, [what, kind, server]] of servers.entries()) {
       note(`run ${run + 1}: ${what}`);
-      const figures = await load(place, server.port, kind, { seconds: how.seconds });
+      const figures = await load(place, server, kind, { seconds: how.seconds });
       rows[index]?.runs.push(figures);
     }
   await Promise.all(servers.map(([, , server]) => server.process.stop()));
@@ -85,9 +90,9 @@ async function mix(place: Workplace, how: How): Promise<string> {
   const rows: Row[] = [];
   const measure = async (what: string, kind: string, more: Record<string, string> = {}): Promise<number> => {
     note(what);
-    const runs: LoadFigures[] = [];
+    const runs: Run[] = [];
     for (let run = 0; run < how.runs; run++)
-      runs.push(await load(place, server.port, kind, { peers: '5000', seconds: how.seconds, ...more }));
+      runs.push(await load(place, server, kind, { peers: '5000', seconds: how.seconds, ...more }));
     rows.push({ what, runs });
     return summarize(runs.map(({ perSecond }) => perSecond)).median;
   };
@@ -114,16 +119,19 @@ async function memory({ processes }: Workplace): Promise<string> {
 
 async function load(
   { processes }: Workplace,
-  port: number,
+  server: Server,
   what: string,
   flags: Readonly<Record<string, string>>,
-): Promise<LoadFigures> {
-  const all = { port: String(port), what, swarms: String(SWARMS), peers: String(PEERS_EACH), ...flags };
+): Promise<Run> {
+  const all = { port: String(server.port), what, swarms: String(SWARMS), peers: String(PEERS_EACH), ...flags };
   const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
   const generator = processes.start('load', process.execPath, [LOAD, ...args]);
-  const { event } = await generator.event('figures');
+  await generator.event('begins');
+  const before = server.process.cpuSeconds() ?? Number.NaN;
+  const figures = (await generator.event('figures')).event as unknown as LoadFigures;
+  const after = server.process.cpuSeconds() ?? Number.NaN;
   await generator.ended();
-  return event as unknown as LoadFigures;
+  return { ...figures, cpuMicroseconds: ((after - before) * 1e6) / figures.answers };
 }
 
 async function startShoal({ path, processes }: Workplace, name: string): Promise<Server> {
@@ -174,11 +182,12 @@ async function startOpentracker({ path, processes }: Workplace): Promise<Server>
 }
 
 function table(rows: readonly Row[]): string {
-  const of = (pick: (figures: LoadFigures) => number, digits: number) => (row: Row) =>
+  const of = (pick: (figures: Run) => number, digits: number) => (row: Row) =>
     summaryText(summarize(row.runs.map(pick)), digits);
   return renderMarkdown(rows, [
     { title: 'what', value: (row) => row.what },
     { title: 'a second', align: 'right', value: of(({ perSecond }) => perSecond, 0) },
+    { title: 'CPU µs a call', align: 'right', value: of(({ cpuMicroseconds }) => cpuMicroseconds, 1) },
     { title: 'p50 ms', align: 'right', value: of(({ p50Ms }) => p50Ms, 2) },
     { title: 'p99 ms', align: 'right', value: of(({ p99Ms }) => p99Ms, 2) },
     { title: 'refused', align: 'right', value: of(({ refused }) => refused, 0) },

@@ -58,6 +58,7 @@ if (values.what !== 'bittorrent' && values.what !== 'announce') {
 const all = prepared();
 // the swarms fill before the clock runs
 await load({ port, connections, seconds: 1.5, rate: 0, requests: all });
+process.stdout.write('{"event":"begins"}\n');
 const seconds = Number(values.seconds);
 const figures = await load({ port, connections, seconds, rate: Number(values.rate), requests: all });
 process.stdout.write(`${JSON.stringify({ event: 'figures', ...figures })}\n`);

@@ -3,6 +3,7 @@
  * search; silence, a broken connection or a server that is no tracker moves on. Owns the connections; close() leaves none.
  */
 import type { CallName } from '../contract/messages.ts';
+import * as limits from '../limits.ts';
 import { ShoalError, systemErrorCode } from '../errors.ts';
 import { CallProblem, openTrackerHttp, type CallAnswer, type CallInput, type TrackerHttp } from './tracker-http.ts';
 
@@ -47,7 +48,10 @@ export function createFailover(options: FailoverOptions): Failover {
         for (let attempt = 0; attempt < 2; attempt++) {
           if (joined.aborted) throw cancelled(joined.reason);
           try {
-            const answer = await endpoint.call(name, input, { signal: joined, timeoutMs: options.timeoutMs });
+            // while there is another to ask, a tracker that is silent is not waited for as long
+            const isLast = turn === endpoints.length - 1;
+            const timeoutMs = isLast ? options.timeoutMs : Math.min(options.timeoutMs, limits.TRACKER_FAILOVER_MS);
+            const answer = await endpoint.call(name, input, { signal: joined, timeoutMs });
             current = endpoints.indexOf(endpoint);
             return answer;
           } catch (error) {

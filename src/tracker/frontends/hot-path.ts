@@ -53,6 +53,7 @@ export function createHotPath({ app, registry, access, metrics }: HotPathOptions
     body: Buffer,
   ): Promise<void> => {
     let bytes: Answer;
+    const startedAtMs = performance.now();
     try {
       const caller = { observedHost: observedHostOf(request.socket.remoteAddress) };
       access.admit(call.need, request.headers.authorization, caller);
@@ -62,7 +63,7 @@ export function createHotPath({ app, registry, access, metrics }: HotPathOptions
       bytes = undefined; // the app meets the same refusal and knows how to say it
     }
     if (bytes === undefined) return replay(app, request, response, body);
-    metrics.called('POST', call.route, 200);
+    metrics.called('POST', call.route, 200, performance.now() - startedAtMs);
     const type = call.contentType === 'application/json' ? JSON_HEAD : call.contentType;
     response.writeHead(200, { 'content-type': type, 'content-length': Buffer.byteLength(bytes) });
     response.end(bytes);

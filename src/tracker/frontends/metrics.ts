@@ -4,24 +4,52 @@ import type { Registry } from '../registry.ts';
 
 export interface Metrics {
   /** Notes an answered call. */
-  called(method: string, route: string, status: number): void;
+  called(method: string, route: string, status: number, milliseconds: number): void;
   text(): string;
 }
 
 /** Counts every call that passes through the app. */
 export function countCalls(app: FastifyInstance, metrics: Metrics): void {
   app.addHook('onResponse', (request, reply, done) => {
-    metrics.called(request.method, request.routeOptions.url ?? 'none', reply.statusCode);
+    metrics.called(request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime);
     done();
   });
+}
+
+/** Upper bounds in seconds: from what a call costs to what a caller notices. */
+const BUCKETS = [0.000_25, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10] as const;
+
+class Histogram {
+  readonly #counts = new Float64Array(BUCKETS.length + 1);
+  #sum = 0;
+
+  observe(seconds: number): void {
+    const at = BUCKETS.findIndex((bound) => seconds <= bound);
+    const index = at < 0 ? BUCKETS.length : at;
+    this.#counts[index] = (this.#counts[index] as number) + 1;
+    this.#sum += seconds;
+  }
+
+  lines(name: string, route: string): string[] {
+    let total = 0;
+    const lines = [...BUCKETS, Number.POSITIVE_INFINITY].map((bound, index) => {
+      total += this.#counts[index] as number;
+      return `${name}_bucket{route="${route}",le="${bound === Number.POSITIVE_INFINITY ? '+Inf' : bound}"} ${total}`;
+    });
+    return [...lines, `${name}_sum{route="${route}"} ${this.#sum}`, `${name}_count{route="${route}"} ${total}`];
+  }
 }
 
 export function createMetrics(registry: Registry, now: () => number): Metrics {
   const startedAtMs = now();
   const calls = new Map<string, number>();
-  const called = (method: string, route: string, status: number): void => {
+  const durations = new Map<string, Histogram>();
+  const called = (method: string, route: string, status: number, milliseconds: number): void => {
     const labels = `method="${method}",route="${route}",status="${status}"`;
     calls.set(labels, (calls.get(labels) ?? 0) + 1);
+    let histogram = durations.get(route);
+    if (histogram === undefined) durations.set(route, (histogram = new Histogram()));
+    histogram.observe(milliseconds / 1_000);
   };
   return {
     called,
@@ -52,6 +80,9 @@ export function createMetrics(registry: Registry, now: () => number): Metrics {
         ['direction="down"', figures.bytesDown],
       ]);
       family('calls_total', 'counter', 'Calls answered.', [...calls]);
+      lines.push('# HELP shoal_tracker_call_seconds Time from a call to its answer.');
+      lines.push('# TYPE shoal_tracker_call_seconds histogram');
+      for (const [route, histogram] of durations) lines.push(...histogram.lines('shoal_tracker_call_seconds', route));
       family('resident_memory_bytes', 'gauge', 'Memory of the process.', one(process.memoryUsage.rss()));
       family('uptime_seconds', 'gauge', 'Time since the start.', one((now() - startedAtMs) / 1_000));
       return `${lines.join('\n')}\n`;
