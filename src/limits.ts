@@ -464,5 +464,11 @@ export const SHUTDOWN_TIMEOUT_MS = 15_000;
 export const LISTING_ROWS_DEFAULT = 10_000;
 /** Files `shoal share` names one by one for people; more are counted. */
 export const SHARED_LINES_MAX = 20;
+/** Lines the shell remembers from one run to the next. More: the oldest are forgotten. */
+export const SHELL_HISTORY_LINES_MAX = 1_000;
+/** Names or paths the shell offers for one press of Tab. More: the rest is not shown. */
+export const SHELL_COMPLETIONS_MAX = 100;
+/** A tracker that has not answered for names to complete after this is not waited for. */
+export const SHELL_COMPLETION_TIMEOUT_MS = 1_500;
 
 export const UNITS = { KiB, MiB, GiB } as const;

@@ -68,6 +68,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     group: LOOK,
     load: async () => (await import('./commands/limit.ts')).defineLimit,
   },
+  shell: {
+    summary: 'a prompt: connect, look around, publish and download, with completion',
+    group: LOOK,
+    load: async () => (await import('./commands/shell.ts')).defineShell,
+  },
   demo: {
     summary: 'show it all at work: a tracker, three sharing peers, one download',
     group: LOOK,

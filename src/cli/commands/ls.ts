@@ -50,7 +50,7 @@ export function entryDocument(entry: TrackerEntry): Record<string, unknown> {
   return { name, size, sha256, content: contentId, chunkSize, chunkCount, seeders, leechers, publishedAt };
 }
 
-function entryColumns(nowMs: number): readonly Column<TrackerEntry>[] {
+export function entryColumns(nowMs: number): readonly Column<TrackerEntry>[] {
   return [
     { title: 'NAME', value: ({ name }) => name, shrink: true },
     { title: 'SIZE', align: 'right', value: ({ size }) => humanBytes(size) },

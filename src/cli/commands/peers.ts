@@ -50,7 +50,7 @@ export function formatAddress({ host, port }: TrackerAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function peerColumns(nowMs: number): readonly Column<TrackerPeer>[] {
+export function peerColumns(nowMs: number): readonly Column<TrackerPeer>[] {
   return [
     { title: 'ADDRESS', value: ({ addresses }) => addresses.map(formatAddress).join(' '), shrink: true },
     { title: 'PEER', value: ({ peerId }) => (peerId === '' ? '-' : peerId.slice(0, 12)) },

@@ -74,7 +74,8 @@ const RANGE_COLUMNS: readonly Column<ChunkReasonRange>[] = [
   { title: 'WAITING FOR', value: ({ reason }) => reason ?? 'coming' },
 ];
 
-function nodeLines(node: NodeStatus, columns: number | undefined): readonly string[] {
+/** What a node says of itself, for people. */
+export function nodeLines(node: NodeStatus, columns: number | undefined): readonly string[] {
   const { tracker, transfers } = node;
   const unnamed = node.roots.length - ROOT_LINES_MAX;
   return [

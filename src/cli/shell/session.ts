@@ -1,0 +1,121 @@
+/**
+ * What one shell holds: the tracker it talks to, its node once it needs one, and a tracker of its own if it started one. Everything is
+ * given back by `close`.
+ */
+import { ShoalError } from '../../errors.ts';
+import type { NodeStatus, PeerNode, SharedEntry } from '../../peer/api.ts';
+import type { TrackerClient } from '../../peer/tracker-client.ts';
+import type { Tracker } from '../../tracker/server.ts';
+import { printable } from '../display-width.ts';
+import type { GlobalOptions, Runtime } from '../runtime.ts';
+
+export class ShellSession {
+  readonly runtime: Runtime;
+  readonly #token: string | undefined;
+  #trackerUrls: readonly string[];
+  #client: TrackerClient | undefined;
+  #node: PeerNode | undefined;
+  #registering: Promise<void> | undefined;
+  #tracker: Tracker | undefined;
+  readonly #published = new Map<string, SharedEntry>();
+
+  constructor(runtime: Runtime, { trackerUrls, token }: GlobalOptions) {
+    this.runtime = runtime;
+    this.#trackerUrls = trackerUrls;
+    this.#token = token;
+  }
+
+  get trackerUrls(): readonly string[] {
+    return this.#trackerUrls;
+  }
+
+  /** What this shell's node shares, by name. */
+  get published(): readonly SharedEntry[] {
+    return [...this.#published.values()];
+  }
+
+  get status(): NodeStatus | undefined {
+    return this.#node?.status();
+  }
+
+  async client(): Promise<TrackerClient> {
+    this.#client ??= await this.runtime.services.createTrackerClient({ urls: this.#trackerUrls, token: this.#token });
+    return this.#client;
+  }
+
+  /** From now on this is the tracker; the node leaves the one before. Rejects when it does not answer, and stays where it was. */
+  async connect(trackerUrls: readonly string[], signal: AbortSignal): Promise<PeerNode> {
+    const client = await this.runtime.services.createTrackerClient({ urls: trackerUrls, token: this.#token });
+    try {
+      await client.listPeers({ limit: 1 }, signal);
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    await this.#leave();
+    this.#client = client;
+    this.#trackerUrls = trackerUrls;
+    const node = await this.node();
+    await this.#registering;
+    return node;
+  }
+
+  /** The node, registered at the tracker as soon as that can be reached. */
+  async node(): Promise<PeerNode> {
+    if (this.#node !== undefined) return this.#node;
+    const node = await this.runtime.services.createNode({
+      trackerUrls: this.#trackerUrls,
+      token: this.#token,
+      listen: { host: '0.0.0.0', port: 0 },
+    });
+    this.#node = node;
+    this.#registering = node.share([]);
+    // whoever waits for it hears of it; a tracker that is away is tried again by the node
+    this.#registering.catch(() => undefined);
+    return node;
+  }
+
+  async publish(path: string): Promise<readonly SharedEntry[]> {
+    const { output } = this.runtime;
+    const node = await this.node();
+    const added: SharedEntry[] = [];
+    await node.share([path], {
+      onShared: (entry) => {
+        this.#published.set(entry.name, entry);
+        added.push(entry);
+      },
+      onWithdrawn: (entry) => {
+        this.#published.delete(entry.name);
+        output.note(`withdrawn: ${printable(entry.name)} (it changed or is gone)`);
+      },
+      onProblem: (where, message) => output.note(`not shared: ${printable(where)}: ${printable(message)}`),
+    });
+    return added;
+  }
+
+  /** A tracker in this process; the shell talks to it from then on. */
+  async startTracker(host: string, port: number): Promise<Tracker> {
+    if (this.#tracker !== undefined)
+      throw new ShoalError('conflict', `this shell runs a tracker already, at ${this.#tracker.url}`);
+    const tracker = await this.runtime.services.startTracker({ host, port, store: 'memory' });
+    this.#tracker = tracker;
+    await this.#leave();
+    this.#trackerUrls = [tracker.url];
+    return tracker;
+  }
+
+  async close(): Promise<void> {
+    await this.#leave();
+    await this.#tracker?.close();
+    this.#tracker = undefined;
+  }
+
+  async #leave(): Promise<void> {
+    const [node, client] = [this.#node, this.#client];
+    this.#node = undefined;
+    this.#client = undefined;
+    this.#published.clear();
+    await node?.close();
+    client?.close();
+  }
+}
