@@ -68,6 +68,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     group: LOOK,
     load: async () => (await import('./commands/limit.ts')).defineLimit,
   },
+  descriptor: {
+    summary: 'write the descriptor of a file: its chunks as numbered pieces',
+    group: LOOK,
+    load: async () => (await import('./commands/descriptor.ts')).defineDescriptor,
+  },
   shell: {
     summary: 'a prompt: connect, look around, publish and download, with completion',
     group: LOOK,

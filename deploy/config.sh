@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Builds the image `shoal`. Removes no other image; -nr, which asks for just that, is accepted and changes nothing.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[ $# -eq 0 ] || [ "$*" = -nr ] || { echo "usage: config.sh [-nr]" >&2; exit 2; }
+engine=${SHOAL_ENGINE:-$(command -v docker || command -v podman || true)}
+[ -n "$engine" ] || { echo "neither docker nor podman is on the PATH" >&2; exit 1; }
+exec "$engine" build -t "${SHOAL_IMAGE:-shoal}" -f deploy/Dockerfile .
