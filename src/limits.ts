@@ -176,6 +176,12 @@ export const RATE_ARREARS_MAX_MS = 2_000;
 export const RATE_ARREARS_SHARE = 0.2;
 /** What a transfer waited for counts half as much for its bottleneck after this. */
 export const BOTTLENECK_HALF_LIFE_MS = 1_000;
+/** Chunks next in order that a download with --sequential or to standard output fetches ahead of their turn. */
+export const URGENT_CHUNKS_MAX = 8;
+/** A seeder's suggestion goes before what a reader needs next, unless the reader has waited this long for a chunk that only seeders have. */
+export const URGENT_PATIENCE_MS = 1_000;
+/** A source slower than this share of the best that has such a chunk is not asked for it. */
+export const URGENT_SOURCE_SHARE_MIN = 0.5;
 /** In single-source mode the choice waits this long for round-trip times of all. */
 export const SINGLE_CHOICE_MS = 1_000;
 /** Rarest-first looks at so many chunks one by one; after that it scans the maps. */

@@ -29,6 +29,7 @@ import { RequestLedger, type IncomingFragment } from './requests.ts';
 import { SecondSources } from './second-sources.ts';
 import { SharedLink } from './shared-link.ts';
 import { TokenBucket } from './token-bucket.ts';
+import { UrgentChunks } from './urgent.ts';
 
 type GrantMessage = Extract<SwarmMessage, { type: 'grant' }>;
 type RejectMessage = Extract<SwarmMessage, { type: 'reject' }>;
@@ -36,6 +37,7 @@ type RejectMessage = Extract<SwarmMessage, { type: 'reject' }>;
 export class Download {
   readonly #context: SwarmContext;
   readonly #picker: ChunkPicker;
+  readonly #urgent: UrgentChunks;
   readonly #ledger = new RequestLedger();
   readonly #bucket: TokenBucket;
   readonly #meter = new RateMeter();
@@ -56,6 +58,7 @@ export class Download {
     this.#context = context;
     this.#secondSources = new SecondSources(context, this.#ledger);
     this.#picker = new ChunkPicker(context.have, context.random);
+    this.#urgent = new UrgentChunks(context.have, this.#picker, nowMs);
     this.#bucket = context.options.downBucket ?? new TokenBucket(context.options.downBytesPerSecond, nowMs);
     this.#startedAtMs = nowMs;
     this.#nextCheckMs = nowMs;
@@ -177,17 +180,25 @@ export class Download {
   }
 
   /**
-   * Suggested chunks first, then the rarest, then what the end-game wishes for. With only complete neighbours nobody gains from
+   * What a reader needs next, if there is one; then suggested chunks, then the rarest, then what the end-game wishes for. With only complete neighbours nobody gains from
    * rarity, and going in order lets disks read ahead and the whole-file digest keep pace.
    */
   #pick(neighbour: Neighbour, suggestions: readonly number[], nowMs: number): number {
+    const urgent = this.#pickUrgent(neighbour, suggestions, nowMs);
+    if (urgent >= 0) return urgent;
     for (const chunk of suggestions) {
       if (chunk < this.#context.layout.chunkCount && neighbour.theirs.has(chunk) && this.#picker.isPickable(chunk))
         return chunk;
     }
-    const inOrder =
-      this.#context.options.order === 'in-order' || this.#completeNeighbours === this.#context.neighbours.size;
+    const inOrder = this.#completeNeighbours === this.#context.neighbours.size;
     const chunk = inOrder ? this.#picker.pickInOrder(neighbour.theirs) : this.#picker.pickRarest(neighbour.theirs);
+    return chunk >= 0 ? chunk : this.#secondSources.take(neighbour, this.#wastedBytes, nowMs);
+  }
+
+  /** For a reader: one of the chunks it needs next, or one of those that crawls towards it, from a second source. */
+  #pickUrgent(neighbour: Neighbour, suggestions: readonly number[], nowMs: number): number {
+    if (this.#context.options.order !== 'in-order') return -1;
+    const chunk = this.#urgent.pick(neighbour, suggestions, this.#context.neighbours.values(), nowMs);
     return chunk >= 0 ? chunk : this.#secondSources.take(neighbour, this.#wastedBytes, nowMs);
   }
 
@@ -339,7 +350,9 @@ export class Download {
 
   /** Our own copy is damaged: fetch it again. */
   lost(chunkIndex: number): void {
-    if (this.#context.have.delete(chunkIndex)) this.#backToMissing(chunkIndex);
+    if (!this.#context.have.delete(chunkIndex)) return;
+    this.#urgent.lost(chunkIndex);
+    this.#backToMissing(chunkIndex);
   }
 
   // ---- time ----------------------------------------------------------------------------------------------------------------
@@ -362,8 +375,15 @@ export class Download {
     this.#snubOverdue(nowMs);
     if (endgame)
       for (const better of this.#secondSources.plan(nowMs)) if (better.declined !== 'no') this.#rearm(better);
+    if (!endgame && this.#context.options.order === 'in-order') this.#hurry(nowMs);
     // nothing under way and somebody was told to wait: a lost wake-up would stop the download for good
     if (this.#ledger.openCount === 0 && !this.#diskPaused) this.#rearmAll();
+  }
+
+  /** A reader waits for the first missing chunk: when that one crawls, somebody faster is asked too, though much else is left. */
+  #hurry(nowMs: number): void {
+    const isUrgent = (chunkIndex: number): boolean => this.#urgent.isUrgent(chunkIndex);
+    for (const better of this.#secondSources.plan(nowMs, isUrgent)) if (better.declined !== 'no') this.#rearm(better);
   }
 
   /** Why no chunk has come for a while; null while chunks come. */

@@ -24,14 +24,14 @@ export class SecondSources {
     this.#wishes.delete(link);
   }
 
-  /** Plans anew; answers the neighbours that should grant us something for it. */
-  plan(nowMs: number): Neighbour[] {
+  /** Plans anew, for the chunks that are meant; answers the neighbours that should grant us something for it. */
+  plan(nowMs: number, isMeant: (chunkIndex: number) => boolean = () => true): Neighbour[] {
     const { neighbours } = this.#context;
     const medianRate = medianRateOf(neighbours.values());
     const wanted: Neighbour[] = [];
     this.#wishes.clear();
     for (const [chunkIndex] of this.#ledger.chunks()) {
-      const request = this.#onlyRequest(chunkIndex);
+      const request = isMeant(chunkIndex) ? this.#onlyRequest(chunkIndex) : undefined;
       const source = request === undefined ? undefined : neighbours.get(request.link);
       if (request === undefined || source === undefined) continue;
       let best: Neighbour | undefined;
