@@ -4,6 +4,7 @@
  */
 import { ERROR_TABLE, type ShoalError } from '../errors.ts';
 import type { GetProgress, GetResult, SharedEntry } from '../peer/api.ts';
+import type { LoopDelay } from './loop-delay.ts';
 
 export interface TrackerListeningEvent {
   readonly event: 'listening';
@@ -71,6 +72,8 @@ export interface DoneEvent {
     readonly rttMs: number | null;
     readonly seconds: number;
   }[];
+  /** Only where a benchmark asked for it. */
+  readonly loopDelay?: LoopDelay;
 }
 export interface ErrorEvent {
   readonly event: 'error';
@@ -114,7 +117,7 @@ export function progressEvent(progress: GetProgress): ProgressEvent {
   };
 }
 
-export function doneEvent(result: GetResult): DoneEvent {
+export function doneEvent(result: GetResult, loopDelay?: LoopDelay): DoneEvent {
   return {
     event: 'done',
     name: result.name,
@@ -133,6 +136,7 @@ export function doneEvent(result: GetResult): DoneEvent {
       rttMs: rttMs === null ? null : round(rttMs, 2),
       seconds: round(seconds, 3),
     })),
+    ...(loopDelay && { loopDelay }),
   };
 }
 

@@ -9,6 +9,7 @@ import type { GetOptions, GetProgress, GetResult, PeerNode, SourceTally } from '
 import { printable } from '../display-width.ts';
 import { humanBytes, humanCount, humanRate, humanSeconds } from '../human.ts';
 import { interrupted } from '../interrupt.ts';
+import { watchLoopDelay, type LoopDelay } from '../loop-delay.ts';
 import { doneEvent, progressEvent } from '../ndjson.ts';
 import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
 import { createProgressPace } from '../progress-pace.ts';
@@ -123,8 +124,9 @@ async function getByOwnNode(order: Order, runtime: Runtime): Promise<void> {
   const { flags, shared } = order;
   const node = await runtime.services.createNode(nodeOptions(flags, shared));
   try {
+    const loopDelay = watchLoopDelay(runtime.env);
     const result = await fetchAndTell(node, flags.output, order, runtime);
-    tellEnd(result, runtime);
+    tellEnd(result, runtime, loopDelay?.());
     if (flags.seed === true) await seed(node, result, runtime);
   } finally {
     runtime.output.closeBar();
@@ -182,8 +184,8 @@ async function fetchAndTell(
   }
 }
 
-function tellEnd(result: GetResult, { output }: Runtime): void {
-  output.event(doneEvent(result));
+function tellEnd(result: GetResult, { output }: Runtime, loopDelay?: LoopDelay): void {
+  output.event(doneEvent(result, loopDelay));
   const { name, path, size, sha256, seconds, bytesPerSecond, resumedBytes, peers } = result;
   const check = output.check;
   if (resumedBytes > 0 && size > 0)
