@@ -71,8 +71,8 @@ async function twoTrackers(world: World, nodes: readonly RedisNode[]): Promise<[
 
 test('two trackers on one server know the same, and a peer of one is found at the other', async (context) => {
   need(context, REDIS_SERVER);
+  const node = await startRedis(context); // before the world, so that it ends after the trackers
   const world = await createWorld(context);
-  const node = await startRedis(context);
   const [a, b] = await twoTrackers(world, [node]);
   const file = await world.file('both.bin', 300_000, 1);
   await world.share(a, [file.paths[0] ?? '']);
@@ -102,8 +102,9 @@ test('two trackers on one server know the same, and a peer of one is found at th
 
 test('a tracker that is killed in the middle of a transfer is not missed', async (context) => {
   need(context, REDIS_SERVER);
+  const node = await startRedis(context);
   const world = await createWorld(context);
-  const [a, b] = await twoTrackers(world, [await startRedis(context)]);
+  const [a, b] = await twoTrackers(world, [node]);
   const both = listOf(a, b);
   const file = await world.file('killed.bin', 8_000_000, 2);
   await world.share(both, [file.paths[0] ?? ''], ['--limit-up', '4M']);
@@ -123,8 +124,8 @@ test('a tracker that is killed in the middle of a transfer is not missed', async
 
 test('a node of the cluster that is killed during publishing loses nothing', async (context) => {
   need(context, REDIS_SERVER);
-  const world = await createWorld(context);
   const nodes = await startRedisCluster(context);
+  const world = await createWorld(context);
   const [a, b] = await twoTrackers(world, nodes);
   const both = listOf(a, b);
   const big = await world.file('running.bin', 6_000_000, 4, ['one']);
