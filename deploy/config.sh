@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ $# -eq 0 ] || [ "$*" = -nr ] || { echo "usage: config.sh [-nr]" >&2; exit 2; }
-engine=${SHOAL_ENGINE:-$(command -v docker || command -v podman || true)}
-[ -n "$engine" ] || { echo "neither docker nor podman is on the PATH" >&2; exit 1; }
+engine=${SHOAL_ENGINE:-}
+for one in docker podman; do [ -n "$engine" ] || ! "$one" info >/dev/null 2>&1 || engine=$one; done
+[ -n "$engine" ] || { echo "neither docker nor podman answers" >&2; exit 1; }
 exec "$engine" build -t "${SHOAL_IMAGE:-shoal}" -f deploy/Dockerfile .

@@ -4,8 +4,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ $# -eq 0 ] || [ "$*" = -v ] || { echo "usage: reset.sh [-v]" >&2; exit 2; }
-engine=${SHOAL_ENGINE:-$(command -v docker || command -v podman || true)}
-[ -n "$engine" ] || { echo "neither docker nor podman is on the PATH" >&2; exit 1; }
+engine=${SHOAL_ENGINE:-}
+for one in docker podman; do [ -n "$engine" ] || ! "$one" info >/dev/null 2>&1 || engine=$one; done
+[ -n "$engine" ] || { echo "neither docker nor podman answers" >&2; exit 1; }
 root=${SHOAL_ROOT:-$here}
 for id in $("$engine" ps -aq --filter label=shoal.example=1); do "$engine" rm -f "$id" >/dev/null; done
 "$engine" network rm shoal >/dev/null 2>&1 || true

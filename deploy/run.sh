@@ -12,14 +12,15 @@ case $1 in
   -nn) [[ $2 =~ ^[a-z0-9][a-z0-9_.-]{0,40}$ ]] && [ "$2" != server ] || usage; name=$2 ;;
   *) usage ;;
 esac
-engine=${SHOAL_ENGINE:-$(command -v docker || command -v podman || true)}
-[ -n "$engine" ] || { echo "neither docker nor podman is on the PATH" >&2; exit 1; }
+engine=${SHOAL_ENGINE:-}
+for one in docker podman; do [ -n "$engine" ] || ! "$one" info >/dev/null 2>&1 || engine=$one; done
+[ -n "$engine" ] || { echo "neither docker nor podman answers" >&2; exit 1; }
 image=${SHOAL_IMAGE:-shoal} root=${SHOAL_ROOT:-$here}
 "$engine" network inspect shoal >/dev/null 2>&1 || "$engine" network create --label shoal.example=1 shoal >/dev/null
 mkdir -p "$root/logs/$name" "$root/volumes/$name"
 # the image's user is not the one who runs this: both write here
 chmod 777 "$root/volumes/$name"
-common=(-d --init --rm --label shoal.example=1 --name "shoal-$name" --network shoal)
+common=(-d --rm --label shoal.example=1 --name "shoal-$name" --network shoal)
 if [ "$name" = server ]; then
   id=$("$engine" run "${common[@]}" --network-alias tracker -p "127.0.0.1:${SHOAL_PORT:-9000}:9000" "$image" tracker)
 else
