@@ -64,7 +64,6 @@ export async function load({ port, connections, seconds, rate, requests }: LoadO
           socket.destroy();
           resolve();
         } else if (!open) dial();
-        else if (closes) return; // its close is what goes on
         else if (rate === 0) send(performance.now());
         else idle.push(() => (stopped ? goOn() : send(startedAtMs + (due++ * 1000) / rate)));
       };
@@ -74,7 +73,7 @@ export async function load({ port, connections, seconds, rate, requests }: LoadO
         answerBytes += bytes;
         got = undefined;
         pending = false;
-        goOn();
+        if (!closes || stopped) goOn(); // else its close is what goes on
       };
       const dial = (): void => {
         socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => {
