@@ -30,6 +30,12 @@ export const NAME_BYTES_MAX = 4096;
 /** Most segments (folders and the file) of a name. */
 export const NAME_SEGMENTS_MAX = 64;
 
+/** Files that the listing of a folder names, and its bytes. More: the folder is not offered as a whole, only its files; from a peer: refused. */
+export const FOLDER_FILES_MAX = 100_000;
+export const FOLDER_LISTING_BYTES_MAX = 32 * MiB;
+/** Files up to this size are part of their folder's content; larger ones are contents of their own beside it. */
+export const FOLDER_INLINE_FILE_BYTES_MAX = 1 * MiB;
+
 // ---- wire ------------------------------------------------------------------------------------------------------------------
 
 /** Most payload bytes of one data frame, so that a control message never waits behind more than this. */
@@ -388,6 +394,12 @@ export const TOKEN_CHARS_MAX = 256;
 
 /** A shared content nobody is connected for is forgotten, until somebody asks again, after this. */
 export const SESSION_IDLE_MS = 60_000;
+/** Large files of a folder that are fetched side by side. */
+export const FOLDER_PARALLEL_GETS = 4;
+/** Threads that read and write the small files of folders, whatever the number of cores, and files and bytes of one order to them. */
+export const FOLDER_WORKERS_MAX = 2;
+export const FOLDER_ORDER_FILES_MAX = 256;
+export const FOLDER_ORDER_BYTES_MAX = 4 * MiB;
 /** Leaving the tracker may take this long when a node closes; then its lease runs out by itself. */
 export const LEAVE_TIMEOUT_MS = 1_000;
 /** A call to the tracker not answered after this counts as failed. */

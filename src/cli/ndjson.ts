@@ -3,7 +3,7 @@
  * an event looks; what it means is decided where it happens.
  */
 import { ERROR_TABLE, type ShoalError } from '../errors.ts';
-import type { GetProgress, GetResult, SharedEntry } from '../peer/api.ts';
+import type { GetProgress, GetResult, SharedEntry, SharedFolder } from '../peer/api.ts';
 import type { LoopDelay } from './loop-delay.ts';
 
 export interface TrackerListeningEvent {
@@ -20,6 +20,14 @@ export interface SharedEvent {
   readonly name: string;
   readonly size: number;
   readonly sha256: string;
+  readonly content: string;
+}
+export interface SharedFolderEvent {
+  readonly event: 'shared-folder';
+  readonly name: string;
+  readonly files: number;
+  /** Of its files together. */
+  readonly size: number;
   readonly content: string;
 }
 export interface WithdrawnEvent {
@@ -64,6 +72,9 @@ export interface DoneEvent {
   readonly seconds: number;
   readonly bytesPerSecond: number;
   readonly resumedBytes: number;
+  /** Of a folder: its files, and those of them that were there already. */
+  readonly files?: number;
+  readonly keptFiles?: number;
   readonly peers: readonly {
     readonly address: string;
     readonly peer: string;
@@ -86,6 +97,7 @@ export type CliEvent =
   | TrackerListeningEvent
   | PeerListeningEvent
   | SharedEvent
+  | SharedFolderEvent
   | WithdrawnEvent
   | ProblemEvent
   | ReadyEvent
@@ -100,6 +112,10 @@ export function encodeEvent(event: CliEvent): string {
 
 export function sharedEvent({ name, manifest }: SharedEntry): SharedEvent {
   return { event: 'shared', name, size: manifest.size, sha256: manifest.sha256, content: manifest.contentId };
+}
+
+export function sharedFolderEvent({ name, manifest, fileCount, byteCount }: SharedFolder): SharedFolderEvent {
+  return { event: 'shared-folder', name, files: fileCount, size: byteCount, content: manifest.contentId };
 }
 
 export function progressEvent(progress: GetProgress): ProgressEvent {
@@ -128,6 +144,7 @@ export function doneEvent(result: GetResult, loopDelay?: LoopDelay): DoneEvent {
     seconds: round(result.seconds, 3),
     bytesPerSecond: Math.round(result.bytesPerSecond),
     resumedBytes: result.resumedBytes,
+    ...(result.folder === undefined ? {} : { files: result.folder.files, keptFiles: result.folder.kept }),
     peers: result.peers.map(({ address, peer, bytes, chunks, rttMs, seconds }) => ({
       address,
       peer,

@@ -25,17 +25,19 @@ export async function withTracker<T>(
 export interface EntryQuery {
   readonly query?: string | undefined;
   readonly includeOffline: boolean;
+  /** Also whole folders, whose names end with a slash. */
+  readonly includeFolders?: boolean;
   readonly rowsMax: number;
   readonly signal: AbortSignal;
 }
 
 export function listEntries(
   client: TrackerClient,
-  { query, includeOffline, rowsMax, signal }: EntryQuery,
+  { query, includeOffline, includeFolders = false, rowsMax, signal }: EntryQuery,
 ): Promise<Listing<TrackerEntry>> {
   return readPages(rowsMax, async (limit, after) => {
     const { entries, nextAfter } = await client.listFiles(
-      { ...(query === undefined ? {} : { query }), limit, after, includeOffline },
+      { ...(query === undefined ? {} : { query }), limit, after, includeOffline, includeFolders },
       signal,
     );
     return { rows: entries, nextAfter };

@@ -22,6 +22,20 @@ export function parseEntryName(text: string): EntryName {
   return text.normalize('NFC') as EntryName;
 }
 
+/** Reads a name of a catalogue: that of a file, or that of a folder, which ends with a slash. Throws `usage`. */
+export function parseCatalogueName(text: string): EntryName {
+  return text.endsWith('/') && text.length > 1 ? folderName(parseEntryName(text.slice(0, -1))) : parseEntryName(text);
+}
+
+/** The name under which a whole folder is found. No file has such a name. */
+export function folderName(name: EntryName): EntryName {
+  return `${name}/` as EntryName;
+}
+
+export function isFolderName(name: string): boolean {
+  return name.endsWith('/');
+}
+
 /** A name in which `entryNameProblem` has just found nothing. */
 export function checkedEntryName(text: string): EntryName {
   return (PLAIN.test(text) ? text : text.normalize('NFC')) as EntryName;

@@ -134,6 +134,7 @@ export const CALLS = {
       limit: one(2, 'uint32'),
       after: one(3, 'string'),
       includeOffline: one(4, 'bool'),
+      includeFolders: one(5, 'bool'),
     },
     answer: { entries: many(1, ENTRY), nextAfter: one(2, 'string') },
   },

@@ -27,6 +27,17 @@ export interface SharedEntry {
   readonly manifest: Manifest;
 }
 
+/** A shared folder as a content of its own. */
+export interface SharedFolder {
+  /** Ends with a slash. */
+  readonly name: string;
+  readonly path: string;
+  readonly manifest: Manifest;
+  /** Files in it, at any depth, and their bytes. */
+  readonly fileCount: number;
+  readonly byteCount: number;
+}
+
 export interface ShareProgress {
   /** Files and bytes found so far, and of those the ones that are hashed or known to be unchanged. */
   readonly filesTotal: number;
@@ -40,6 +51,8 @@ export interface ShareOptions {
   readonly onProgress?: (progress: ShareProgress) => void;
   /** Called for each entry when the tracker has it; again for files that appear or change later. */
   readonly onShared?: (entry: SharedEntry) => void;
+  /** Called for each folder that can be had as a whole, when the tracker has it; again when it has changed. */
+  readonly onSharedFolder?: (folder: SharedFolder) => void;
   /** Called for each entry that is withdrawn (changed or deleted). */
   readonly onWithdrawn?: (entry: SharedEntry) => void;
   /** Called for files that cannot be shared: where and why. */
@@ -107,6 +120,8 @@ export interface GetResult {
   /** Bytes that were there already, from an earlier run. */
   readonly resumedBytes: number;
   readonly peers: readonly SourceTally[];
+  /** Of a folder: its files, and how many of them were there already. */
+  readonly folder?: { readonly files: number; readonly kept: number } | undefined;
 }
 
 export interface TransferStatus {

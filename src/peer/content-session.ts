@@ -50,6 +50,8 @@ export interface SessionOptions {
   readonly layout: ChunkLayout;
   readonly ownKey: string;
   readonly have: Bitfield;
+  /** What is to be fetched; default every chunk. */
+  readonly wanted?: Bitfield | undefined;
   readonly store: ChunkStore;
   readonly verify: (chunkIndex: number, bytes: SharedBytes) => Promise<Verdict>;
   /** For what is received. */
@@ -118,6 +120,7 @@ export class ContentSession {
         size: options.layout.size,
         chunkSize: options.layout.chunkSize,
         have: options.have,
+        wanted: options.wanted,
         seed: options.seed,
         order: options.order,
         single: options.single,
@@ -223,6 +226,11 @@ export class ContentSession {
 
   setPeerExchange(enabled: boolean): void {
     this.#post({ type: 'peer-exchange', enabled });
+  }
+
+  /** These chunks are wanted as well; `complete` comes when all that is wanted is there, unless it was already. */
+  want(chunks: Bitfield): void {
+    this.#post({ type: 'want', chunks });
   }
 
   setSeedRank(rank: number, count: number): void {

@@ -215,6 +215,7 @@ const isResult = isShape<GetResult>({
   bytesPerSecond: isNumber,
   resumedBytes: isNumber,
   peers: isList(isTally),
+  folder: isOptional(isShape<NonNullable<GetResult['folder']>>({ files: isNumber, kept: isNumber })),
 });
 
 const isErrorCode: Check<ErrorCode> = (value): value is ErrorCode => isText(value) && Object.hasOwn(ERROR_TABLE, value);

@@ -4,11 +4,11 @@
  */
 import { createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts';
 import { isSha256Hex, type ContentId, type Sha256Hex } from '../content/digest.ts';
-import { parseEntryName, type EntryName } from '../content/entry-name.ts';
+import { parseCatalogueName, parseEntryName, type EntryName } from '../content/entry-name.ts';
 import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import type { GetOptions } from './api.ts';
-import type { Located, TrackerClient } from './tracker-client.ts';
+import type { Located, LocateOptions, TrackerClient } from './tracker-client.ts';
 import { parseWanted, type Wanted } from './wanted.ts';
 
 /** What is to be fetched, once it is known. */
@@ -19,6 +19,13 @@ export interface WantedContent {
   readonly manifest: Manifest | undefined;
   /** The digest the whole must have; undefined when the announcer gave none that is one. */
   readonly sha256: Sha256Hex | undefined;
+}
+
+export interface FoundContent {
+  readonly wanted: WantedContent;
+  readonly located: Located | undefined;
+  /** The folder in the folder found that was asked for (`week1/`); '' for all of it, and for a file. */
+  readonly below: string;
 }
 
 /** What the search needs of its node. */
@@ -33,16 +40,12 @@ export interface FindHost {
 const MANIFEST_PEERS_MAX = 4;
 
 /** `located` is undefined when the tracker was not needed. Throws `no-such-name`, `tracker-unreachable`, `integrity` or `usage`. */
-export async function findContent(
-  host: FindHost,
-  options: GetOptions,
-  signal: AbortSignal,
-): Promise<{ readonly wanted: WantedContent; readonly located: Located | undefined }> {
+export async function findContent(host: FindHost, options: GetOptions, signal: AbortSignal): Promise<FoundContent> {
   const asked = await parseWanted(options.what, signal);
-  const located = await locate(host, asked, options, signal);
+  const { located, below } = await locate(host, asked, options, signal);
   const wanted = await learnContent(host, asked, located, options, signal);
   checkExpected(wanted, options.expectedSha256);
-  return { wanted, located };
+  return { wanted, located, below };
 }
 
 async function locate(
@@ -50,15 +53,44 @@ async function locate(
   asked: Wanted,
   options: GetOptions,
   signal: AbortSignal,
-): Promise<Located | undefined> {
-  const what = asked.kind === 'content' ? { contentId: asked.contentId } : { name: asked.name };
+): Promise<Pick<FoundContent, 'located' | 'below'>> {
+  const ask = (what: LocateOptions['what']): Promise<Located> =>
+    host.tracker.locate({ what, peerId: host.peerId, wantManifest: true }, signal);
+  if (asked.kind === 'content') {
+    try {
+      return { located: await ask({ contentId: asked.contentId }), below: '' };
+    } catch (error) {
+      // with an identity and somebody to ask, the tracker is not needed
+      if ((options.from ?? []).length > 0) return { located: undefined, below: '' };
+      throw error;
+    }
+  }
   try {
-    return await host.tracker.locate({ what, peerId: host.peerId, wantManifest: true }, signal);
+    return { located: await ask({ name: asked.name }), below: '' };
   } catch (error) {
-    // with an identity and somebody to ask, the tracker is not needed
-    if (asked.kind === 'content' && (options.from ?? []).length > 0) return undefined;
+    for (const { name, below } of foldersMeant(asked.name)) {
+      if (!(error instanceof ShoalError) || error.code !== 'no-such-name') break;
+      try {
+        return { located: await ask({ name }), below };
+      } catch (other) {
+        if (ShoalError.from(other).code !== 'no-such-name') throw other;
+      }
+    }
     throw error;
   }
+}
+
+/** What a name may mean that is none in the catalogue: a folder without its slash, or a folder in a folder. Nearest first. */
+export function foldersMeant(text: string): readonly { readonly name: string; readonly below: string }[] {
+  const [, base = text, version = ''] = /^(.+?)(@[0-9a-f]{1,64})?$/iu.exec(text) ?? [];
+  const segments = base.replace(/\/$/u, '').split('/');
+  const meant: { name: string; below: string }[] = [];
+  for (let count = segments.length; count > 0; count--) {
+    const below = segments.slice(count).map((segment) => `${segment}/`);
+    const name = `${segments.slice(0, count).join('/')}/${version}`;
+    if (name !== text) meant.push({ name, below: below.join('') });
+  }
+  return meant;
 }
 
 async function learnContent(
@@ -71,7 +103,7 @@ async function learnContent(
   const contentId = contentIdOf(asked, located);
   if (contentId !== undefined) {
     const manifest = await learnManifest(host, contentId, located, options, signal);
-    const name = parseEntryName(located?.entry.name ?? contentId);
+    const name = parseCatalogueName(located?.entry.name ?? contentId);
     return { name, layout: manifest, manifest, sha256: manifest.sha256 };
   }
   if (located === undefined) throw new ShoalError('bug', 'neither an entry nor a content was found');

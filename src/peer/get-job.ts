@@ -7,37 +7,27 @@ import { chunkBytes } from '../content/chunk-layout.ts';
 import { digestBytes, sha256HexFromBytes, type Sha256Hex } from '../content/digest.ts';
 import { chunkDigest, chunkDigestMatches } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
-import { PROGRESS_MIN_INTERVAL_MS, RELOCATE_MS, STALL_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { digestChunk, sha256 } from '../storage/digest-chunk.ts';
 import { openPartialFile, type PartialFile } from '../storage/partial-file.ts';
 import type { WholeDigest } from '../storage/whole-digest.ts';
 import { hashFile } from '../storage/hash-file.ts';
-import type { Candidate } from '../swarm/facts.ts';
-import type { GetOptions, GetProgress, GetResult, SourceTally } from './api.ts';
-import type { ContentSession, SessionEvents, SourceCount } from './content-session.ts';
-import { findContent, formatSourceAddress, type FindHost, type WantedContent } from './find-content.ts';
+import type { GetOptions, GetResult, SourceTally } from './api.ts';
+import type { ContentSession, SourceCount } from './content-session.ts';
+import { findContent, type FindHost, type FoundContent, type WantedContent } from './find-content.ts';
 import { resolveTarget, type GetTarget } from './get-target.ts';
 import { streamInOrder, temporaryTarget } from './get-stream.ts';
 import { ProgressMeter } from './progress.ts';
-import type { Located, TrackerSource } from './tracker-client.ts';
+import type { Located } from './tracker-client.ts';
+import { Transfer, whyOf, type TransferHost } from './transfer.ts';
 
 /** What the job needs of its node. */
-export interface GetHost extends FindHost {
-  readonly clock: () => number;
+export interface GetHost extends FindHost, TransferHost {
   /** Writes a received chunk at a position of a descriptor. */
   writeChunk(descriptor: number, bytes: Uint8Array, position: number): Promise<void>;
   /** This is going to be fetched: what takes time to start may start now. */
   prepare(wanted: WantedContent): void;
   /** The digest of the file being fetched, at `path`. */
   wholeDigest(path: string, size: number): WholeDigest;
-  /** Opens the session of a download and, where it has a manifest, announces it. */
-  openDownload(
-    wanted: WantedContent,
-    partial: PartialFile,
-    whole: WholeDigest,
-    options: GetOptions,
-    events: Omit<SessionEvents, 'dial' | 'probe'>,
-  ): ContentSession;
   /** The file is whole and in place: its session reads from there from now on. */
   finished(wanted: WantedContent, session: ContentSession, path: string): Promise<void>;
   /** The file was whole without a session: serve it as if it had just been fetched. */
@@ -46,10 +36,16 @@ export interface GetHost extends FindHost {
   abandon(wanted: WantedContent, session: ContentSession): Promise<void>;
 }
 
-export async function runGet(host: GetHost, options: GetOptions, cwd: string): Promise<GetResult> {
+/** @param found what was found already; default: it is looked for. */
+export async function runGet(
+  host: GetHost,
+  options: GetOptions,
+  cwd: string,
+  found?: FoundContent & { readonly askedAtMs: number },
+): Promise<GetResult> {
   const signal = options.signal ?? new AbortController().signal;
-  const startedAtMs = host.clock();
-  const { wanted, located } = await findContent(host, options, signal);
+  const startedAtMs = found?.askedAtMs ?? host.clock();
+  const { wanted, located } = found ?? (await findContent(host, options, signal));
   host.prepare(wanted);
   const target = await resolveTarget(options.output, wanted.name, cwd, process.platform);
   const there =
@@ -94,8 +90,6 @@ class Fetch {
   readonly #located: Located | undefined;
   readonly #startedAtMs: number;
   #session: ContentSession | undefined;
-  #relocating = false;
-  #closed = false;
 
   constructor(
     host: GetHost,
@@ -151,7 +145,6 @@ class Fetch {
       if (this.#session !== undefined) await this.#host.abandon(this.#wanted, this.#session);
       throw error;
     } finally {
-      this.#closed = true;
       digest.abort();
       await partial.close();
       await temporary?.remove();
@@ -167,131 +160,43 @@ class Fetch {
       digest.advance(missing < 0 ? layout.size : missing * layout.chunkSize);
     };
     advance();
-    const done = Promise.withResolvers<void>();
-    const session = partial.have.isFull ? undefined : this.#open(partial, digest, progress, advance, done);
-    if (session === undefined) done.resolve();
-    const watch = session === undefined ? undefined : this.#watch(session, progress, done);
-    const onAbort = (): void =>
-      done.reject(
-        new ShoalError('cancelled', `the download of ${this.#wanted.name} was interrupted`, {
-          hint: 'the partial file is kept: the same command goes on where it stopped',
-        }),
-      );
-    this.#signal.addEventListener('abort', onAbort, { once: true });
-    if (this.#signal.aborted) onAbort();
     const streamed =
       this.#target.kind === 'stdout' ? streamInOrder(partial, layout, process.stdout, this.#signal) : undefined;
-    streamed?.written.catch((error: unknown) => done.reject(error));
-    this.#onGained = () => {
-      advance();
-      streamed?.advance();
-    };
+    const transfer = partial.have.isFull
+      ? undefined
+      : this.#open(partial, progress, digest, () => {
+          advance();
+          streamed?.advance();
+        });
+    streamed?.written.catch((error: unknown) => transfer?.fail(error));
     try {
-      await done.promise;
+      await transfer?.arrived();
       streamed?.advance();
       await streamed?.written;
     } finally {
       streamed?.stop();
-      clearInterval(watch);
-      this.#signal.removeEventListener('abort', onAbort);
-      this.#options.onProgress?.(progress.now(session?.linkCount ?? 0, null, whyOf(session)));
+      if (transfer === undefined) this.#options.onProgress?.(progress.now(0, null, whyOf(undefined)));
+      transfer?.stop();
     }
   }
 
-  #onGained: () => void = () => undefined;
-
-  #open(
-    partial: PartialFile,
-    digest: WholeDigest,
-    progress: ProgressMeter,
-    advance: () => void,
-    done: PromiseWithResolvers<void>,
-  ): ContentSession {
+  #open(partial: PartialFile, progress: ProgressMeter, whole: WholeDigest, onGained: () => void): Transfer {
     const { layout } = this.#wanted;
-    this.#onGained = advance;
-    const session = this.#host.openDownload(this.#wanted, partial, digest, this.#options, {
-      needPeers: () => this.#relocate(),
-      gained: (chunkIndex) => {
+    const transfer = new Transfer(this.#host, {
+      wanted: this.#wanted,
+      located: this.#located,
+      get: this.#options,
+      signal: this.#signal,
+      partial,
+      whole,
+      progress,
+      onGained: (chunkIndex) => {
         progress.gained(chunkBytes(layout, chunkIndex));
-        this.#onGained();
+        onGained();
       },
-      complete: () => done.resolve(),
-      banned: (_key, address, reason) => this.#options.onPeerBanned?.({ address, reason }),
     });
-    this.#session = session;
-    if (this.#located !== undefined) session.learn(this.#candidates(this.#located.sources), true);
-    session.learn(
-      (this.#options.from ?? []).map((address) => ({
-        key: address,
-        addresses: [address],
-        dialect: 'native',
-        rangeName: this.#wanted.name,
-        complete: false,
-      })),
-      true,
-    );
-    return session;
-  }
-
-  /** Ten times a second: progress for those who watch, and whether it is time to give up. */
-  #watch(session: ContentSession, progress: ProgressMeter, done: PromiseWithResolvers<void>): NodeJS.Timeout {
-    const stallTimeoutMs = this.#options.stallTimeoutMs ?? STALL_TIMEOUT_DEFAULT_MS;
-    let relocateAtMs = this.#host.clock() + RELOCATE_MS;
-    return setInterval(() => {
-      const nowMs = this.#host.clock();
-      const reason = session.stallReason();
-      this.#options.onProgress?.(progress.now(session.linkCount, reason, whyOf(session)));
-      if (nowMs >= relocateAtMs) {
-        relocateAtMs = nowMs + RELOCATE_MS;
-        this.#relocate();
-      }
-      if (nowMs - session.lastProgressAtMs < stallTimeoutMs) return;
-      const diskError = session.lastDiskError;
-      if (reason === 'disk' && diskError !== undefined) done.reject(diskError);
-      else if (reason !== 'hashing' && reason !== 'rate-limit') done.reject(this.#stalled(session, stallTimeoutMs));
-    }, PROGRESS_MIN_INTERVAL_MS);
-  }
-
-  #stalled(session: ContentSession, stallTimeoutMs: number): ShoalError {
-    const seconds = Math.round(stallTimeoutMs / 1000);
-    const hint = 'the partial file is kept: the same command goes on where it stopped';
-    const { name } = this.#wanted;
-    if (session.linkCount === 0)
-      return new ShoalError('no-source', `no source of ${name} could be reached for ${seconds} s`, { hint });
-    return new ShoalError(
-      'stalled',
-      `nothing of ${name} has come for ${seconds} s from ${session.linkCount} connected peers (${session.stallReason() ?? 'waiting'})`,
-      { hint },
-    );
-  }
-
-  #relocate(): void {
-    if (this.#relocating || this.#closed) return;
-    this.#relocating = true;
-    const { manifest, name } = this.#wanted;
-    const what = manifest === undefined ? { name } : { contentId: manifest.contentId };
-    this.#host.tracker
-      .locate({ what, peerId: this.#host.peerId }, this.#signal)
-      .then((located) => this.#session?.learn(this.#candidates(located.sources), true))
-      // the tracker is away or does not know it any more: those we are connected to go on
-      .catch(() => undefined)
-      .finally(() => {
-        this.#relocating = false;
-      });
-  }
-
-  #candidates(sources: readonly TrackerSource[]): Candidate[] {
-    return sources.map((source) => {
-      const addresses = source.addresses.map(formatSourceAddress);
-      const native = source.dialects.includes('native') && this.#wanted.manifest !== undefined;
-      return {
-        key: source.peerId === '' ? (addresses[0] ?? '') : source.peerId,
-        addresses,
-        dialect: native ? 'native' : 'range',
-        rangeName: source.rangeName || undefined,
-        complete: source.chunks === undefined,
-      };
-    });
+    this.#session = transfer.session;
+    return transfer;
   }
 
   /** The digest of the whole file, compared with all that claims to know it. */
@@ -343,13 +248,7 @@ class Fetch {
   }
 }
 
-function whyOf(session: ContentSession | undefined): Pick<GetProgress, 'bottleneck' | 'reasons'> {
-  // a finished download waits for nothing, whatever its session still serves
-  if (session === undefined || session.swarm.isComplete) return { bottleneck: null, reasons: {} };
-  return { bottleneck: session.bottleneck(), reasons: session.reasons() };
-}
-
-function tally(source: SourceCount): SourceTally {
+export function tally(source: SourceCount): SourceTally {
   return {
     address: source.address,
     peer: source.key === source.address ? '' : source.key,

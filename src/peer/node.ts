@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { Bitfield } from '../content/bitfield.ts';
 import { bytesEqual, toHex, type ContentId } from '../content/digest.ts';
+import { isFolderName } from '../content/entry-name.ts';
 import { chunkDigest, type Manifest } from '../content/manifest.ts';
 import { parseToken } from '../contract/token.ts';
 import { ShoalError } from '../errors.ts';
@@ -13,6 +14,7 @@ import { ConnectionSet } from '../net/connection-set.ts';
 import { listen, type Listener } from '../net/listener.ts';
 import { openSwarmKey, privateSwarmKeys, type SwarmKeys } from '../net/swarm-key.ts';
 import { createChunkWorkers, type SharedBytes } from '../storage/chunk-workers.ts';
+import { createFolderWorkers } from '../storage/folder-workers.ts';
 import type { PartialFile } from '../storage/partial-file.ts';
 import { createWholeDigest, type WholeDigest } from '../storage/whole-digest.ts';
 import { Announcer } from './announcer.ts';
@@ -28,12 +30,13 @@ import type {
   TransferStatus,
 } from './api.ts';
 import { createReceiveBuffers, createSendBuffers } from './chunk-buffers.ts';
-import type { ContentSession, SessionEvents } from './content-session.ts';
+import type { ChunkStore, ContentSession, SessionEvents } from './content-session.ts';
 import { ControlPoints } from './control-points.ts';
 import { FinishedFiles } from './finished-files.ts';
 import { NativeFrontend } from './frontends/native.ts';
 import { RangeFrontend } from './frontends/range.ts';
-import type { WantedContent } from './find-content.ts';
+import { findContent, type WantedContent } from './find-content.ts';
+import type { FolderGetHost } from './get-folder.ts';
 import { runGet, type GetHost } from './get-job.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { Sessions, type OpenSession } from './sessions.ts';
@@ -60,6 +63,7 @@ class Node implements PeerNode {
   readonly #options: NodeOptions;
   readonly #cwd: string;
   readonly #workers = createChunkWorkers();
+  readonly #folderWorkers = createFolderWorkers();
   readonly #finished = new FinishedFiles();
   readonly #uploader: Uploader;
   readonly #connections: ConnectionSet;
@@ -218,7 +222,13 @@ class Node implements PeerNode {
     await this.#connections.close();
     await this.#listener?.close();
     this.#uploader.close();
-    await Promise.allSettled([left, this.#shared?.close(), this.#finished.close(), this.#workers.close()]);
+    await Promise.allSettled([
+      left,
+      this.#shared?.close(),
+      this.#finished.close(),
+      this.#workers.close(),
+      this.#folderWorkers.close(),
+    ]);
     this.#tracker.close();
   }
 
@@ -241,7 +251,8 @@ class Node implements PeerNode {
       paths,
       announcer: this.#announcer,
       linksOf: (contentId) => this.#sessions.get(contentId)?.session.linkCount ?? 0,
-      onGone: (file) => void this.#sessions.close(file, ['served']),
+      onGone: (content) => void this.#sessions.close(content, ['served']),
+      folderWorkers: this.#folderWorkers,
     });
     await this.#control.openShared(this.#shared.dataDir);
     this.#announcer.start();
@@ -281,7 +292,52 @@ class Node implements PeerNode {
 
   async #get(options: GetOptions): Promise<GetResult> {
     await this.#control.openPlain();
-    return await runGet(this.#getHost(), options, this.#cwd);
+    const host = this.#getHost();
+    const askedAtMs = this.#clock();
+    const found = { askedAtMs, ...(await findContent(host, options, options.signal ?? this.#abort.signal)) };
+    if (!isFolderName(found.wanted.name)) return await runGet(host, options, this.#cwd, found);
+    const { runFolderGet } = await import('./get-folder.ts');
+    return await runFolderGet(this.#folderHost(host), options, this.#cwd, found);
+  }
+
+  #folderHost(host: GetHost): FolderGetHost {
+    return {
+      ...host,
+      workers: this.#folderWorkers,
+      keepFolder: (wanted, store, session) => this.#keepFolder(wanted, store, session),
+      keepFor: async ({ manifest }, session, path) => {
+        if (manifest === undefined) return;
+        const reader = await this.#finished.open(path, manifest);
+        session.useStore({ read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) });
+      },
+    };
+  }
+
+  /** A folder that is whole and in place is served from there, until the node closes. */
+  #keepFolder(wanted: WantedContent, store: ChunkStore, session: ContentSession | undefined): void {
+    const { name, manifest } = wanted;
+    if (manifest === undefined) return;
+    const open = this.#sessions.get(manifest.contentId);
+    if (session !== undefined && open?.session === session) {
+      session.useStore(store);
+      open.kind = 'kept';
+      this.#announcer.touch();
+      return;
+    }
+    if (open !== undefined || this.#shared?.find(manifest.contentId) !== undefined) return;
+    const kept = this.#sessions.open({
+      name,
+      manifest,
+      kind: 'kept',
+      layout: manifest,
+      have: Bitfield.full(manifest.chunkCount),
+      store,
+      verify: () => Promise.resolve({ ok: true }),
+      order: 'rarest',
+      single: false,
+      events: { needPeers: () => undefined },
+    });
+    this.#announce(manifest, kept);
   }
 
   #getHost(): GetHost {
@@ -296,8 +352,8 @@ class Node implements PeerNode {
       },
       fetchManifest: (address, contentId, signal) => this.#native.fetchManifest(address, contentId, signal),
       wholeDigest: (path, size) => createWholeDigest(path, size, this.#workers),
-      openDownload: (wanted, partial, whole, options, events) =>
-        this.#openDownload(wanted, partial, whole, options, events),
+      openDownload: (wanted, partial, whole, options, events, chunks) =>
+        this.#openDownload(wanted, partial, whole, options, events, chunks),
       finished: (wanted, session, path) => this.#onFinished(wanted, session, path),
       serve: (wanted, path) => this.#serve(wanted, path),
       abandon: async (wanted) => {
@@ -313,6 +369,7 @@ class Node implements PeerNode {
     whole: WholeDigest,
     options: GetOptions,
     events: Omit<SessionEvents, 'dial' | 'probe'>,
+    chunks?: Bitfield,
   ): ContentSession {
     const { manifest, layout, name } = wanted;
     const held = manifest === undefined ? undefined : this.#shared?.find(manifest.contentId);
@@ -324,6 +381,7 @@ class Node implements PeerNode {
       kind: 'fetching',
       layout,
       have: partial.have.clone(),
+      wanted: chunks,
       store: {
         read: async (chunkIndex, into) => void (await partial.read(chunkIndex, into)),
         write: (chunkIndex, bytes) => partial.write(chunkIndex, bytes),

@@ -35,6 +35,8 @@ export interface SessionPlan {
   readonly kind: SessionKind;
   readonly layout: ChunkLayout;
   readonly have: Bitfield;
+  /** What is to be fetched; default every chunk. */
+  readonly wanted?: Bitfield | undefined;
   readonly store: ChunkStore;
   readonly verify: SessionOptions['verify'];
   readonly order: 'rarest' | 'in-order';
@@ -92,7 +94,7 @@ export class Sessions {
     if (this.#abort.signal.aborted) throw new ShoalError('cancelled', 'the node is closing');
     if (this.#open.has(key)) throw new ShoalError('conflict', `this node is busy with ${plan.name} already`);
     const { ownKey, buffers, uploader, clock } = this.#options;
-    const { layout, have, store, verify, order, single, events, manifest } = plan;
+    const { layout, have, wanted, store, verify, order, single, events, manifest } = plan;
     const session: ContentSession = new ContentSession({
       ownKey,
       buffers,
@@ -103,6 +105,7 @@ export class Sessions {
       downBucket: this.#downBucket,
       layout,
       have,
+      wanted,
       store,
       verify,
       order,

@@ -11,6 +11,9 @@ import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import type { ContentReader } from '../storage/content-reader.ts';
 import { openDataDirectory } from '../storage/data-directory.ts';
+import { createFolderReader } from '../storage/folder-reader.ts';
+import type { FolderWorkers } from '../storage/folder-workers.ts';
+import type { LibraryFolder } from '../storage/library-folders.ts';
 import { openLibrary, type Library, type LibraryFile } from '../storage/library.ts';
 import type { NodeLock } from '../storage/node-lock.ts';
 import type { Announcer } from './announcer.ts';
@@ -24,7 +27,8 @@ export interface SharedLibraryOptions {
   readonly announcer: Announcer;
   readonly linksOf: (contentId: ContentId) => number;
   /** No file of this node has the content any more. */
-  readonly onGone: (file: LibraryFile) => void;
+  readonly onGone: (content: Pick<LibraryFile, 'name' | 'manifest'>) => void;
+  readonly folderWorkers: FolderWorkers;
 }
 
 /** A shared content with the way to its bytes. */
@@ -43,7 +47,7 @@ export class SharedLibrary {
   /** Names that the tracker does not take. */
   readonly #refused = new Set<string>();
   /** Added, and not yet known to be at the tracker. */
-  #unannounced: LibraryFile[] = [];
+  #unannounced: (LibraryFile | LibraryFolder)[] = [];
   #announcing: Promise<void> | undefined;
   #initial = 0;
 
@@ -63,6 +67,11 @@ export class SharedLibrary {
     this.#library = library;
     library.events.on('added', (file) => this.#onAdded(file));
     library.events.on('withdrawn', (file) => this.#onWithdrawn(file));
+    library.events.on('folderAdded', (folder) => this.#onFolderAdded(folder));
+    library.events.on('folderWithdrawn', (folder) => {
+      options.announcer.drop(folder.manifest.contentId);
+      options.onGone(folder);
+    });
     library.events.on('problem', (path, message) => {
       for (const { onProblem } of this.#watchers) onProblem?.(path, message);
     });
@@ -104,6 +113,8 @@ export class SharedLibrary {
   }
 
   find(contentId: ContentId): Servable | undefined {
+    const folder = this.#library.folder(contentId);
+    if (folder !== undefined) return { ...folder, reader: this.#folderReader(folder) };
     const file = this.#library.byContentId(contentId);
     return file === undefined ? undefined : { ...file, reader: this.#library.reader(file) };
   }
@@ -178,6 +189,25 @@ export class SharedLibrary {
     this.#options.onGone(file);
   }
 
+  #folderReader({ manifest, listing, placed }: LibraryFolder): ContentReader {
+    return createFolderReader({
+      layout: manifest,
+      listing,
+      files: placed,
+      workers: this.#options.folderWorkers,
+      onFailure: (path) => this.#library.suspect(path),
+    });
+  }
+
+  #onFolderAdded(folder: LibraryFolder): void {
+    const { manifest, name } = folder;
+    const full = Bitfield.full(manifest.chunkCount);
+    const links = (): number => this.#options.linksOf(manifest.contentId);
+    this.#options.announcer.put({ manifest, names: new Set([name]), have: () => full, links });
+    this.#unannounced.push(folder);
+    if (this.#initial === 0) this.#announce(new AbortController().signal).catch(() => undefined);
+  }
+
   /** Waits for the tracker; one wait serves all who ask meanwhile. */
   async #announce(signal: AbortSignal): Promise<void> {
     while (this.#announcing !== undefined) await this.#announcing;
@@ -205,7 +235,10 @@ export class SharedLibrary {
       this.#unannounced = this.#unannounced.filter((file) => !files.has(file));
       for (const file of files) {
         if (this.#refused.delete(file.name)) continue;
-        for (const { onShared } of this.#watchers) onShared?.(file);
+        for (const { onShared, onSharedFolder } of this.#watchers) {
+          if ('placed' in file) onSharedFolder?.(file);
+          else onShared?.(file);
+        }
       }
     }
   }

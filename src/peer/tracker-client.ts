@@ -96,7 +96,7 @@ export interface TrackerClient {
   /** How many entries went. Call it before dropping the holdings: only who has chunks of a content may take its entries out. */
   unpublish(peerId: string, names: readonly string[], signal?: AbortSignal): Promise<number>;
   listFiles(
-    options?: { query?: string; limit?: number; after?: string; includeOffline?: boolean },
+    options?: { query?: string; limit?: number; after?: string; includeOffline?: boolean; includeFolders?: boolean },
     signal?: AbortSignal,
   ): Promise<{ readonly entries: readonly TrackerEntry[]; readonly nextAfter: string }>;
   locate(options: LocateOptions, signal?: AbortSignal): Promise<Located>;
@@ -217,8 +217,11 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       return removed;
     },
 
-    async listFiles({ query = '', limit = 0, after = '', includeOffline = false } = {}, signal) {
-      const request = { query, limit, after, includeOffline };
+    async listFiles(
+      { query = '', limit = 0, after = '', includeOffline = false, includeFolders = false } = {},
+      signal,
+    ) {
+      const request = { query, limit, after, includeOffline, includeFolders };
       const answer = await failover.call('listFiles', request, signal);
       return { entries: answer.entries.map(wire.entryFromWire), nextAfter: answer.nextAfter };
     },

@@ -1,6 +1,6 @@
 /** What a person asks for: a name, `name@hex`, a contentId, or the URL of a descriptor. */
 import { isSha256Hex, parseContentId, type ContentId } from '../content/digest.ts';
-import { parseEntryName } from '../content/entry-name.ts';
+import { parseCatalogueName } from '../content/entry-name.ts';
 import { ShoalError } from '../errors.ts';
 
 export type Wanted =
@@ -16,7 +16,7 @@ export async function parseWanted(what: string, signal?: AbortSignal): Promise<W
   if (/^https?:\/\//iu.test(what)) return await readDescriptor(what, signal);
   if (isSha256Hex(what.toLowerCase())) return { kind: 'content', contentId: parseContentId(what) };
   const at = /^(.+)@[0-9a-f]{4,64}$/iu.exec(what);
-  parseEntryName(at?.[1] ?? what);
+  parseCatalogueName(at?.[1] ?? what);
   return { kind: 'name', name: what.normalize('NFC') };
 }
 
@@ -61,6 +61,6 @@ function descriptorContent(url: string, text: string): Wanted {
   const fields = typeof document === 'object' && document !== null ? (document as Record<string, unknown>) : {};
   if (typeof fields['content'] === 'string' && isSha256Hex(fields['content']))
     return { kind: 'content', contentId: parseContentId(fields['content']) };
-  if (typeof fields['file_name'] === 'string') return { kind: 'name', name: parseEntryName(fields['file_name']) };
+  if (typeof fields['file_name'] === 'string') return { kind: 'name', name: parseCatalogueName(fields['file_name']) };
   throw new ShoalError('usage', `what is at ${url} is not a descriptor: it has neither "content" nor "file_name"`);
 }

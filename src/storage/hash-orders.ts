@@ -1,5 +1,6 @@
 /** What a hashing thread is told and what it answers. */
 import type { ErrorCode } from '../errors.ts';
+import type { FolderHashOrder } from './hash-folder.ts';
 import type { SurveyAnswer, SurveyOrder } from './survey-files.ts';
 
 export interface HashOrder {
@@ -10,6 +11,7 @@ export interface HashOrder {
 export type ToHashWorker =
   | { readonly type: 'hash'; readonly orders: readonly HashOrder[] }
   | { readonly type: 'survey'; readonly order: SurveyOrder }
+  | { readonly type: 'folder'; readonly order: FolderHashOrder }
   /** Ends the order at `orderIndex` of the batch at hand, if it is still running. */
   | { readonly type: 'cancel'; readonly orderIndex: number };
 
@@ -29,4 +31,7 @@ export type FromHashWorker =
   /** One outcome for each order, in order; the worker is free again. */
   | { readonly type: 'done'; readonly outcomes: readonly HashOutcome[] }
   /** The answer to a survey; the worker is free again. */
-  | { readonly type: 'surveyed'; readonly answer: SurveyAnswer };
+  | { readonly type: 'surveyed'; readonly answer: SurveyAnswer }
+  /** The answer to a folder: canonical bytes of its manifest. */
+  | { readonly type: 'folder-hashed'; readonly manifestBytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: 'folder-failed'; readonly code: ErrorCode; readonly message: string; readonly hint: string };

@@ -4,14 +4,15 @@
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { parseManifest } from '../content/manifest.ts';
+import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { sha256 } from './digest-chunk.ts';
 import { cancelledError } from './disk-error.ts';
 import { hashFile, type HashedFile, type HashFileOptions } from './hash-file.ts';
+import type { FolderHashOrder } from './hash-folder.ts';
 import type { FromHashWorker, HashOutcome, ToHashWorker } from './hash-orders.ts';
-import { readSurvey, type SurveyAnswer, type Surveyed, type SurveyOrder } from './survey-files.ts';
+import { readSurvey, type Surveyed, type SurveyOrder } from './survey-files.ts';
 import { workerUrl } from './worker-url.ts';
 
 export interface HashPool {
@@ -19,7 +20,9 @@ export interface HashPool {
   hash(path: string, size: number, options?: HashFileOptions): Promise<HashedFile>;
   /** Looks at many files of one folder, and hashes the small ones. Never inline: worth it for a dozen files and more. */
   survey(order: SurveyOrder, signal?: AbortSignal): Promise<readonly Surveyed[]>;
-  /** Files waiting or being hashed; a survey counts as one. */
+  /** The manifest of a folder content. Throws `conflict` when a file is not as it was. */
+  hashFolder(order: FolderHashOrder, signal?: AbortSignal): Promise<Manifest>;
+  /** Files waiting or being hashed; a survey or a folder counts as one. */
   readonly pendingCount: number;
   /** Ends the threads; what is under way rejects with `cancelled`. */
   close(): Promise<void>;
@@ -42,16 +45,19 @@ interface Job {
   detach: () => void;
 }
 
-interface SurveyJob {
-  readonly order: SurveyOrder;
+/** Work of one message and one answer. */
+interface Task {
+  readonly message: Extract<ToHashWorker, { type: 'survey' | 'folder' }>;
   readonly signal: AbortSignal | undefined;
-  readonly resolve: (found: readonly Surveyed[]) => void;
+  readonly resolve: (answer: TaskAnswer) => void;
   readonly reject: (error: ShoalError) => void;
 }
 
+type TaskAnswer = Exclude<FromHashWorker, { type: 'bytes' | 'done' }>;
+
 interface Lane {
   readonly worker: Worker;
-  survey: SurveyJob | undefined;
+  task: Task | undefined;
   batch: readonly Job[];
   idleTimer: NodeJS.Timeout | undefined;
 }
@@ -64,7 +70,7 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
   const waiting = new Set<Job>();
   let waitingBytes = 0;
   /** These come first: what they find is work for the others. */
-  const surveys: SurveyJob[] = [];
+  const tasks: Task[] = [];
   let running = 0;
   let inline: Promise<void> | undefined;
   let dispatchPlanned = false;
@@ -85,8 +91,8 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
   };
 
   const dispatch = (): void => {
-    for (const lane of lanes) if (isFree(lane) && surveys.length > 0) assign(lane);
-    while (surveys.length > 0 && lanes.size < workersMax) assign(startLane());
+    for (const lane of lanes) if (isFree(lane) && tasks.length > 0) assign(lane);
+    while (tasks.length > 0 && lanes.size < workersMax) assign(startLane());
     if (waiting.size === 0) return;
     if (inline !== undefined) return;
     const isLittle = waiting.size <= limits.HASH_INLINE_FILES_MAX && waitingBytes <= limits.HASH_INLINE_BYTES_MAX;
@@ -132,15 +138,15 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
     return batch;
   };
 
-  const isFree = (lane: Lane): boolean => lane.batch.length === 0 && lane.survey === undefined;
+  const isFree = (lane: Lane): boolean => lane.batch.length === 0 && lane.task === undefined;
 
   const assign = (lane: Lane): void => {
     clearTimeout(lane.idleTimer);
     lane.worker.ref();
-    lane.survey = surveys.shift();
-    if (lane.survey !== undefined) {
+    lane.task = tasks.shift();
+    if (lane.task !== undefined) {
       running++;
-      post(lane, { type: 'survey', order: lane.survey.order });
+      post(lane, lane.task.message);
       return;
     }
     lane.batch = takeBatch();
@@ -151,12 +157,12 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
 
   const startLane = (): Lane => {
     const worker = new Worker(workerUrl('hash-worker', import.meta.url), { name: 'shoal-hash' });
-    const lane: Lane = { worker, survey: undefined, batch: [], idleTimer: undefined };
+    const lane: Lane = { worker, task: undefined, batch: [], idleTimer: undefined };
     lanes.add(lane);
     worker.on('message', (message: FromHashWorker) => {
       if (message.type === 'bytes') onBytes(lane, message.orderIndex, message.byteCount);
-      else if (message.type === 'surveyed') onSurveyed(lane, message.answer);
-      else onDone(lane, message.outcomes);
+      else if (message.type === 'done') onDone(lane, message.outcomes);
+      else onAnswer(lane, message);
     });
     let failure: unknown;
     worker.on('error', (error) => (failure = error));
@@ -168,10 +174,10 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
         : new ShoalError('bug', 'a hashing thread ended while it had work', { cause: failure });
       for (const job of lane.batch) settle(job, error);
       lane.batch = [];
-      if (lane.survey !== undefined) {
+      if (lane.task !== undefined) {
         running--;
-        lane.survey.reject(error);
-        lane.survey = undefined;
+        lane.task.reject(error);
+        lane.task = undefined;
       }
       if (!closed) planDispatch();
     });
@@ -203,19 +209,29 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
     next(lane);
   };
 
-  const onSurveyed = (lane: Lane, answer: SurveyAnswer): void => {
-    const job = lane.survey;
-    lane.survey = undefined;
+  const onAnswer = (lane: Lane, answer: TaskAnswer): void => {
+    const { task } = lane;
+    lane.task = undefined;
     // the thread goes on while this one reads what it found
     next(lane);
-    if (job === undefined) return;
+    if (task === undefined) return;
     running--;
-    if (job.signal?.aborted === true) job.reject(cancelledError(`hashing ${job.order.folder}`, job.signal));
-    else job.resolve([...readSurvey(answer)]);
+    if (task.signal?.aborted === true) task.reject(cancelledError('hashing', task.signal));
+    else task.resolve(answer);
   };
 
+  const runTask = (message: Task['message'], signal: AbortSignal | undefined): Promise<TaskAnswer> =>
+    new Promise((resolve, reject) => {
+      if (closed || signal?.aborted === true) {
+        reject(cancelledError('hashing', signal));
+        return;
+      }
+      tasks.push({ message, signal, resolve, reject });
+      planDispatch();
+    });
+
   const next = (lane: Lane): void => {
-    if (waiting.size > 0 || surveys.length > 0) {
+    if (waiting.size > 0 || tasks.length > 0) {
       assign(lane);
       return;
     }
@@ -255,22 +271,23 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
         planDispatch();
       });
     },
-    survey(order, signal) {
-      return new Promise((resolve, reject) => {
-        if (closed || signal?.aborted === true) {
-          reject(cancelledError(`hashing ${order.folder}`, signal));
-          return;
-        }
-        surveys.push({ order, signal, resolve, reject });
-        planDispatch();
-      });
+    async survey(order, signal) {
+      const answer = await runTask({ type: 'survey', order }, signal);
+      if (answer.type === 'surveyed') return [...readSurvey(answer.answer)];
+      throw new ShoalError('bug', 'a hashing thread answered something else than it was asked');
+    },
+    async hashFolder(order, signal) {
+      const answer = await runTask({ type: 'folder', order }, signal);
+      if (answer.type === 'folder-hashed') return parseManifest(answer.manifestBytes, sha256);
+      if (answer.type === 'folder-failed') throw new ShoalError(answer.code, answer.message, { hint: answer.hint });
+      throw new ShoalError('bug', 'a hashing thread answered something else than it was asked');
     },
     get pendingCount() {
-      return waiting.size + surveys.length + running;
+      return waiting.size + tasks.length + running;
     },
     async close() {
       closed = true;
-      for (const job of surveys.splice(0)) job.reject(cancelledError(`hashing ${job.order.folder}`));
+      for (const task of tasks.splice(0)) task.reject(cancelledError('hashing'));
       for (const job of waiting) {
         dequeue(job);
         job.detach();

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { hashFile, hashSmallFileSync, type HashedFile } from './hash-file.ts';
+import { hashFolder, type FolderHashOrder } from './hash-folder.ts';
 import { surveyBuffers, surveyFiles } from './survey-files.ts';
 import type { FromHashWorker, HashOrder, HashOutcome, ToHashWorker } from './hash-orders.ts';
 
@@ -20,8 +21,18 @@ port.on('message', (message: ToHashWorker) => {
   else if (message.type === 'survey') {
     const answer = surveyFiles(message.order, smallBuffer);
     send({ type: 'surveyed', answer }, surveyBuffers(answer));
-  } else void runBatch(message.orders);
+  } else if (message.type === 'folder') runFolder(message.order);
+  else void runBatch(message.orders);
 });
+
+function runFolder(order: FolderHashOrder): void {
+  try {
+    send({ type: 'folder-hashed', manifestBytes: hashFolder(order).bytes });
+  } catch (error) {
+    const { code, message, hint } = ShoalError.from(error);
+    send({ type: 'folder-failed', code, message, hint });
+  }
+}
 
 async function runBatch(orders: readonly HashOrder[]): Promise<void> {
   aborts = new Map();

@@ -9,12 +9,13 @@ import * as limits from '../limits.ts';
 import { diskError } from './disk-error.ts';
 import { sameStamp, type FileStamp } from './file-stamp.ts';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
 
-const SCHEMA = `
-  CREATE TABLE file (
+/** One step each; never edited after a release, only appended to. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE file (
     path TEXT PRIMARY KEY,
     name TEXT NOT NULL,
     size INTEGER NOT NULL,
@@ -24,9 +25,9 @@ const SCHEMA = `
     damaged INTEGER NOT NULL,
     manifest BLOB NOT NULL
   ) STRICT;
-  CREATE INDEX file_by_inode ON file (inode);
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`;
+  CREATE INDEX file_by_inode ON file (inode);`,
+  `CREATE TABLE folder (path TEXT PRIMARY KEY, listing_sha256 TEXT NOT NULL, manifest BLOB NOT NULL) STRICT;`,
+];
 
 export interface IndexRow {
   readonly path: string;
@@ -49,6 +50,9 @@ export interface LibraryIndex {
   findByStamp(stamp: FileStamp): IndexRow | undefined;
   put(row: IndexRow): void;
   delete(path: string): void;
+  /** The manifest of the content of a folder, if it was made of this listing. */
+  folderManifest(path: string, listingSha256: string): Uint8Array<ArrayBuffer> | undefined;
+  putFolder(path: string, listingSha256: string, manifestBytes: Uint8Array): void;
   /** Up to `limit` paths above `after`, in order, of rows that have been written. */
   paths(after: string, limit: number): readonly string[];
   /** Writes what is waiting. */
@@ -71,6 +75,8 @@ export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
   const findStatement = database.prepare(`${select} WHERE inode = ? AND size = ? AND mtime_ns = ?`);
   const pathsStatement = database.prepare('SELECT path FROM file WHERE path > ? ORDER BY path LIMIT ?');
   const putStatement = database.prepare('INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+  const folderStatement = database.prepare('SELECT manifest FROM folder WHERE path = ? AND listing_sha256 = ?');
+  const putFolderStatement = database.prepare('INSERT OR REPLACE INTO folder VALUES (?, ?, ?)');
   const deleteStatement = database.prepare('DELETE FROM file WHERE path = ?');
   const getManyStatement = database.prepare(`${select} WHERE path IN (SELECT value FROM json_each(?))`);
   for (const statement of [getStatement, getManyStatement, findStatement]) statement.setReadBigInts(true);
@@ -152,6 +158,17 @@ export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
       if (change?.type === 'put' && sameStamp(change.row.stamp, stamp)) return change.row;
       return undefined;
     },
+    folderManifest(path, listingSha256) {
+      const manifest = folderStatement.get(path, listingSha256)?.['manifest'];
+      return manifest instanceof Uint8Array ? new Uint8Array(manifest) : undefined;
+    },
+    putFolder(path, listingSha256, manifestBytes) {
+      try {
+        putFolderStatement.run(path, listingSha256, manifestBytes);
+      } catch (error) {
+        options.onProblem(options.path, diskError(error, 'cannot write the index of shared files').message);
+      }
+    },
     put: (row) => plan(row.path, { type: 'put', row }),
     delete: (path) => plan(path, { type: 'delete' }),
     paths(after, limit) {
@@ -206,7 +223,8 @@ function openSchema(path: string): DatabaseSync {
         { hint: 'Update shoal, or choose another directory with --data.' },
       );
     }
-    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
+    for (const [step, sql] of MIGRATIONS.entries())
+      if (step >= version) database.exec(`BEGIN; ${sql} PRAGMA user_version = ${step + 1}; COMMIT`);
     return database;
   } catch (error) {
     database.close();

@@ -11,7 +11,7 @@ import * as limits from '../limits.ts';
 import { cancelledError, diskError, isMissing } from './disk-error.ts';
 import { fileStamp, type FileStamp } from './file-stamp.ts';
 import type { HashedFile } from './hash-file.ts';
-import { isPartialFileOfOurs, mayBeOurs } from './partial-names.ts';
+import { isInStagingFolder, isPartialFileOfOurs, isStagingFolder, mayBeOurs } from './partial-names.ts';
 
 /** A file or folder that was given to be shared. Its path has no symbolic link in it. */
 export interface Root {
@@ -97,8 +97,9 @@ export async function* scanRoot(
       }
       const path = join(folder.path, entry.name);
       if (path === root.excludedPath) continue;
-      if (entry.isDirectory()) subfolders.push(path);
-      else if (entry.isFile() || entry.isSymbolicLink()) paths.push(path);
+      if (entry.isDirectory()) {
+        if (!(await isStagingFolder(path))) subfolders.push(path);
+      } else if (entry.isFile() || entry.isSymbolicLink()) paths.push(path);
     }
     if (folder.depth < limits.NAME_SEGMENTS_MAX) {
       for (const path of subfolders.toReversed()) folders.push({ path, depth: folder.depth + 1 });
@@ -154,7 +155,8 @@ async function lookAtPath(root: Root, path: string): Promise<Found> {
     stats = await stat(linkTarget, { bigint: true });
   }
   // A linked folder is inside the root, so its files are shared where they are.
-  if (!stats.isFile() || (await isPartialFileOfOurs(path))) return { state: 'nothing' };
+  if (!stats.isFile() || (await isPartialFileOfOurs(path)) || (await isInStagingFolder(root.path, path)))
+    return { state: 'nothing' };
   const text = root.kind === 'file' ? root.name : relative(root.path, path).replaceAll(sep, '/');
   const problem = entryNameProblem(text);
   if (problem !== undefined) return { state: 'refused', path, message: `its name cannot be shared: ${problem}` };

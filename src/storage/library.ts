@@ -8,7 +8,7 @@
 import { EventEmitter } from 'node:events';
 import { mkdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
-import { chunkBytes, createChunkLayout } from '../content/chunk-layout.ts';
+import { chunkBytes, chunkOffset, createChunkLayout } from '../content/chunk-layout.ts';
 import type { ContentId } from '../content/digest.ts';
 import type { EntryName } from '../content/entry-name.ts';
 import { chunkDigestMatches, parseManifest, type Manifest } from '../content/manifest.ts';
@@ -18,8 +18,10 @@ import { createContentReader, type ContentReader } from './content-reader.ts';
 import { digestChunk, sha256 } from './digest-chunk.ts';
 import { cancelledError, diskError } from './disk-error.ts';
 import { fileStamp, isRacyStamp, sameStamp, type FileStamp } from './file-stamp.ts';
+import { piecesOf } from './folder-reader.ts';
 import { createGate } from './gate.ts';
 import { createHashPool, type HashPool } from './hash-pool.ts';
+import { LibraryFolders, type LibraryFolder } from './library-folders.ts';
 import { openLibraryIndex, type IndexRow, type LibraryIndex } from './library-index.ts';
 import {
   createNaming,
@@ -63,6 +65,9 @@ export interface LibraryEvents {
   readonly added: [file: LibraryFile];
   /** A file that was added is no longer shared: it changed (and may be added again) or is gone. */
   readonly withdrawn: [file: LibraryFile];
+  /** A folder is offered as a whole from now on, or not any more: a file of it changed (and it may be offered again). */
+  readonly folderAdded: [folder: LibraryFolder];
+  readonly folderWithdrawn: [folder: LibraryFolder];
   /** Something cannot be shared: where and why. */
   readonly problem: [path: string, message: string];
 }
@@ -84,6 +89,10 @@ export interface Library {
   byName(name: string): LibraryFile | undefined;
   /** One of the files with this content. */
   byContentId(contentId: ContentId): LibraryFile | undefined;
+  /** A folder that is offered as a whole, by its content. */
+  folder(contentId: ContentId): LibraryFolder | undefined;
+  /** This file of ours may not be what it was: it is looked at, and withdrawn if it is not. */
+  suspect(path: string): void;
   /** Reads a shared file; a read that finds it changed withdraws it. */
   reader(file: LibraryFile): ContentReader;
   /** A downloader says that this chunk, as we sent it, does not match. Files in which that is true are withdrawn. */
@@ -144,6 +153,7 @@ class FileLibrary implements Library {
   readonly #openFiles: OpenFiles;
   readonly #quiet: QuietQueue;
   readonly #closing = new AbortController();
+  readonly #folders: LibraryFolders;
   readonly #roots = new Set<Root>();
   readonly #watches = new Map<string, RootWatch>();
   /** Work that nobody waits for but `close`. */
@@ -176,6 +186,17 @@ class FileLibrary implements Library {
       onProblem: (path, message) => this.#problem(path, message),
     });
     this.#quiet = createQuietQueue({ quietMs: this.#quietMs, onQuiet: (path) => this.#onQuiet(path) });
+    this.#folders = new LibraryFolders({
+      pool: this.#pool,
+      index: this.#index,
+      quietMs: this.#quietMs,
+      filesOf: (root) => this.#filesOf(root),
+      onAdded: (folder) => this.events.emit('folderAdded', folder),
+      onWithdrawn: (folder) => this.events.emit('folderWithdrawn', folder),
+      onProblem: (path, message) => this.#problem(path, message),
+      inBackground: (work) => this.#inBackground(work),
+      signal: this.#closing.signal,
+    });
   }
 
   get fileCount(): number {
@@ -192,6 +213,15 @@ class FileLibrary implements Library {
 
   files(): IterableIterator<LibraryFile> {
     return this.#byPath.values();
+  }
+
+  folder(contentId: ContentId): LibraryFolder | undefined {
+    return this.#folders.byContentId(contentId);
+  }
+
+  suspect(path: string): void {
+    const file = this.#byPath.get(path);
+    if (file?.root !== undefined) this.#onTouched(file.root, path);
   }
 
   byName(name: string): LibraryFile | undefined {
@@ -234,6 +264,7 @@ class FileLibrary implements Library {
     for (const root of roots) {
       await this.#share(root, { tally, report, signal });
       this.#roots.add(root);
+      await this.#folders.offer(root);
     }
     // Scanned first, watched then: beginning to watch costs as much as the scan does. What changes in between is found by the
     // comparison, once the watch is on.
@@ -272,6 +303,8 @@ class FileLibrary implements Library {
   }
 
   async reportMismatch(contentId: ContentId, chunkIndex: number): Promise<MismatchOutcome> {
+    const folder = this.#folders.byContentId(contentId);
+    if (folder !== undefined) return this.#reportFolderMismatch(folder, chunkIndex);
     const files = [...(this.#byContentId.get(contentId) ?? [])];
     if (files.length === 0) return 'unknown-content';
     let outcome: MismatchOutcome = 'intact';
@@ -287,6 +320,22 @@ class FileLibrary implements Library {
     return outcome;
   }
 
+  /** The same of the content of a folder: a report of each file, and each chunk of it, that has bytes in that chunk. */
+  async #reportFolderMismatch(folder: LibraryFolder, chunkIndex: number): Promise<MismatchOutcome> {
+    const { manifest, placed } = folder;
+    if (!Number.isInteger(chunkIndex) || chunkIndex < 0 || chunkIndex >= manifest.chunkCount) return 'intact';
+    const start = chunkOffset(manifest, chunkIndex);
+    let outcome: MismatchOutcome = 'intact';
+    for (const piece of piecesOf(placed, start, start + chunkBytes(manifest, chunkIndex))) {
+      const file = this.#byPath.get(piece.path);
+      if (file === undefined) continue;
+      const last = Math.floor((piece.offset + piece.byteCount - 1) / file.manifest.chunkSize);
+      for (let index = Math.floor(piece.offset / file.manifest.chunkSize); index <= last; index++)
+        if ((await this.reportMismatch(file.manifest.contentId, index)) === 'withdrawn') outcome = 'withdrawn';
+    }
+    return outcome;
+  }
+
   async whenWatching(): Promise<void> {
     await Promise.all([...this.#watches.values()].map((watch) => watch.ready));
     // The comparison that follows closes the gap between scan and watch.
@@ -296,6 +345,7 @@ class FileLibrary implements Library {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#quiet.close();
+    this.#folders.close();
     await Promise.all([...this.#watches.values()].map((watch) => watch.close()));
     await this.#pool.close();
     while (this.#background.size > 0) await Promise.all(this.#background);
@@ -537,7 +587,12 @@ class FileLibrary implements Library {
     this.#byteCount += file.manifest.size;
     if (hashedAtMs !== undefined) this.#remember(file, hashedAtMs, false);
     this.events.emit('added', file);
+    if (file.root !== undefined) this.#folders.changed(file.root);
     return file;
+  }
+
+  *#filesOf(root: Root): IterableIterator<SharedFile> {
+    for (const file of this.#byPath.values()) if (file.root === root) yield file;
   }
 
   #remember(file: SharedFile, hashedAtMs: number, isDamaged: boolean): void {
@@ -556,6 +611,7 @@ class FileLibrary implements Library {
     this.#byteCount -= file.manifest.size;
     this.#openFiles.drop(file.path);
     this.events.emit('withdrawn', file);
+    if (file.root !== undefined) this.#folders.changed(file.root);
   }
 
   #claim(path: string, name: string): void {

@@ -29,6 +29,34 @@ export function partialNames(targetPath: string): PartialNames {
   return { part: stem + PART, journal: stem + JOURNAL, newJournal: stem + NEW_JOURNAL, lock: stem + LOCK };
 }
 
+/** Where a folder is until it is whole: `<target>.part`, a folder with the files that are there and what is fetched of the others. */
+export interface StagingNames {
+  readonly folder: string;
+  /** Files in their places, as they will be. */
+  readonly files: string;
+  /** The target path of the partial file of the folder's content. */
+  readonly bundle: string;
+}
+
+const STAGED_BUNDLE = 'bundle';
+
+export function stagingNames(targetPath: string): StagingNames {
+  const folder = targetPath + PART;
+  return { folder, files: join(folder, 'files'), bundle: join(folder, STAGED_BUNDLE) };
+}
+
+/** Whether a folder is one of ours beside an unfinished download. A `.part` without a journal in it is the user's. */
+export async function isStagingFolder(path: string): Promise<boolean> {
+  return path.endsWith(PART) && (await beginsLikeJournal(join(path, STAGED_BUNDLE + JOURNAL)));
+}
+
+/** Whether a file lies in such a folder, below `rootPath`. */
+export async function isInStagingFolder(rootPath: string, path: string): Promise<boolean> {
+  for (let folder = dirname(path); folder.length > rootPath.length; folder = dirname(folder))
+    if (await isStagingFolder(folder)) return true;
+  return false;
+}
+
 /** Whether a file of this name might be one of ours: then `isPartialFileOfOurs` has to look. */
 export function mayBeOurs(name: string): boolean {
   return [LOCK, PART, JOURNAL, NEW_JOURNAL].some((ending) => name.endsWith(ending));

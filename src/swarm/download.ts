@@ -3,6 +3,7 @@
  * moves chunks from missing to had, and asks elsewhere what does not come. It never queues at an uploader: without a grant it
  * only says that it is interested.
  */
+import { Bitfield } from '../content/bitfield.ts';
 import { chunkBytes } from '../content/chunk-layout.ts';
 import {
   CHECKING_BYTES_MAX,
@@ -38,6 +39,10 @@ export class Download {
   readonly #context: SwarmContext;
   readonly #picker: ChunkPicker;
   readonly #urgent: UrgentChunks;
+  /** Chunks that are to be fetched, or have been. */
+  readonly #wanted: Bitfield;
+  /** Wanted chunks that we do not have. */
+  #missingCount: number;
   readonly #ledger = new RequestLedger();
   readonly #bucket: TokenBucket;
   readonly #meter = new RateMeter();
@@ -57,7 +62,12 @@ export class Download {
   constructor(context: SwarmContext, nowMs: number) {
     this.#context = context;
     this.#secondSources = new SecondSources(context, this.#ledger);
-    this.#picker = new ChunkPicker(context.have, context.random);
+    this.#wanted = context.options.wanted?.clone() ?? Bitfield.full(context.layout.chunkCount);
+    const unpickable = context.have.clone();
+    for (let chunk = this.#wanted.firstMissing(); chunk >= 0; chunk = this.#wanted.firstMissing(chunk + 1))
+      unpickable.add(chunk);
+    this.#missingCount = context.layout.chunkCount - unpickable.count;
+    this.#picker = new ChunkPicker(unpickable, context.random);
     this.#urgent = new UrgentChunks(context.have, this.#picker, nowMs);
     this.#bucket = context.options.downBucket ?? new TokenBucket(context.options.downBytesPerSecond, nowMs);
     this.#startedAtMs = nowMs;
@@ -66,7 +76,16 @@ export class Download {
   }
 
   get wantsMore(): boolean {
-    return !this.#context.have.isFull;
+    return this.#missingCount > 0;
+  }
+
+  /** These chunks are wanted as well. */
+  want(chunks: Bitfield): void {
+    for (const chunk of chunks) {
+      if (!this.#wanted.add(chunk) || this.#context.have.has(chunk)) continue;
+      this.#missingCount++;
+      this.#backToMissing(chunk);
+    }
   }
 
   /** Neighbours that have the chunk, complete ones not counted. */
@@ -322,7 +341,7 @@ export class Download {
       this.#backToMissing(request.chunkIndex);
       return undefined;
     }
-    this.#context.have.add(request.chunkIndex);
+    if (this.#context.have.add(request.chunkIndex)) this.#missingCount--;
     this.#lastGainedMs = nowMs;
     this.#rearmOne(nowMs);
     return request;
@@ -352,6 +371,8 @@ export class Download {
   lost(chunkIndex: number): void {
     if (!this.#context.have.delete(chunkIndex)) return;
     this.#urgent.lost(chunkIndex);
+    if (!this.#wanted.has(chunkIndex)) return;
+    this.#missingCount++;
     this.#backToMissing(chunkIndex);
   }
 
@@ -419,9 +440,9 @@ export class Download {
     );
   }
 
-  /** Why a missing chunk does not move; null: we have it, or its bytes are coming. */
+  /** Why a missing chunk does not move; null: we have it or do not want it, or its bytes are coming. */
   reasonOf(chunkIndex: number, nowMs: number): ChunkReason | null {
-    if (this.#context.have.has(chunkIndex)) return null;
+    if (this.#context.have.has(chunkIndex) || !this.#wanted.has(chunkIndex)) return null;
     const requests = this.#ledger.of(chunkIndex);
     if (requests.length > 0)
       return this.#requestReason(requests, medianRateOf(this.#context.neighbours.values()), nowMs);

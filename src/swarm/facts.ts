@@ -105,6 +105,8 @@ export type SwarmFact =
   /** Our copy of a chunk is found damaged or gone. */
   | { readonly type: 'chunk-lost'; readonly chunkIndex: number }
   | { readonly type: 'rtt'; readonly link: LinkId; readonly rttMs: number }
+  /** These chunks are wanted too, where not all were from the start. */
+  | { readonly type: 'want'; readonly chunks: Bitfield }
   /** Our place among the complete peers, from the tracker. */
   | { readonly type: 'seed-rank'; readonly rank: number; readonly count: number }
   | { readonly type: 'limits'; readonly downBytesPerSecond: number; readonly upBytesPerSecond: number }
@@ -129,7 +131,7 @@ export type SwarmAction =
   | { readonly type: 'discard'; readonly link: LinkId; readonly requestId: number }
   /** We have this chunk now, from this link. */
   | { readonly type: 'gained'; readonly chunkIndex: number; readonly link: LinkId; readonly byteCount: number }
-  /** We have every chunk now. */
+  /** We have every chunk that is wanted now. */
   | { readonly type: 'complete' }
   | {
       readonly type: 'banned';
@@ -149,6 +151,8 @@ export interface SwarmOptions {
   readonly chunkSize: number;
   /** What we have at the start; the swarm takes it over and keeps it up to date. */
   readonly have: Bitfield;
+  /** What is to be fetched; default every chunk. */
+  readonly wanted?: Bitfield | undefined;
   readonly seed: number;
   readonly order: 'rarest' | 'in-order';
   /** Use one source at a time, the one with the lowest round-trip time. */

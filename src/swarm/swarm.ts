@@ -270,6 +270,9 @@ export class Swarm {
         if (neighbour !== undefined) this.#roundTrips.sample(neighbour, fact.rttMs);
         return;
       }
+      case 'want':
+        this.#download.want(fact.chunks);
+        return;
       case 'seed-rank':
         this.#upload.setShard(fact.rank, fact.count);
         return;
@@ -436,9 +439,9 @@ export class Swarm {
     this.#upload.weGained(chunkIndex);
     this.#pendingHaves.push(chunkIndex);
     this.#actions.push({ type: 'gained', chunkIndex, link, byteCount });
-    if (!this.#have.isFull) return;
+    if (this.#download.wantsMore) return;
     this.#flushHaves();
-    this.#upload.becameComplete((chunk) => this.#download.copiesAtLeechers(chunk));
+    if (this.#have.isFull) this.#upload.becameComplete((chunk) => this.#download.copiesAtLeechers(chunk));
     this.#actions.push({ type: 'complete' });
     for (const neighbour of [...this.#neighbours.values()]) this.#closeIfUseless(neighbour);
   }

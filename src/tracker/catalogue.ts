@@ -5,7 +5,7 @@
  */
 import type { ContentId } from '../content/digest.ts';
 import { isSha256Hex } from '../content/digest.ts';
-import { quote, type EntryName } from '../content/entry-name.ts';
+import { isFolderName, quote, type EntryName } from '../content/entry-name.ts';
 import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
@@ -22,6 +22,8 @@ export interface ListOptions {
   readonly after: string;
   /** Also entries that no online peer has. */
   readonly includeOffline: boolean;
+  /** Also those of whole folders, whose names end with a slash. */
+  readonly includeFolders: boolean;
 }
 
 export interface ListPage {
@@ -109,6 +111,7 @@ export class Catalogue {
       if (entries.length >= options.limit || looked >= limits.LIST_SCAN_NAMES_MAX) return { entries, nextAfter: last };
       looked++;
       last = name;
+      if (!options.includeFolders && isFolderName(name)) continue;
       const entry = this.#names.get(name)?.at(-1);
       if (entry === undefined || !(options.includeOffline || hasSource(entry.content))) continue;
       if (query === '' || name.toLowerCase().includes(query)) entries.push(entry);

@@ -1,7 +1,7 @@
 /** What can be asked of the tracker without changing it (but for whose turn it is to be named). Every answer is bounded. */
 import type { Bitfield } from '../content/bitfield.ts';
 import { toHex, type ContentId } from '../content/digest.ts';
-import { quote } from '../content/entry-name.ts';
+import { isFolderName, quote } from '../content/entry-name.ts';
 import { chunkDigest, MANIFEST_HEADER_BYTES, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
@@ -193,7 +193,7 @@ function viewPeer(state: TrackerState, peer: PeerRecord, caller: Caller): PeerVi
   for (const { chunks, content } of peer.holdings.values()) {
     if (chunks === null) completeContents++;
     const name = content.entries.at(-1)?.name;
-    if (name !== undefined && names.length < limits.PEER_FILES_NAMED_MAX) names.push(name);
+    if (name !== undefined && !isFolderName(name) && names.length < limits.PEER_FILES_NAMED_MAX) names.push(name);
   }
   return {
     peerId,

@@ -1,6 +1,6 @@
 /** Rules for putting entries into the catalogue and taking them out. Answers only when the store has it. */
 import type { ContentId } from '../content/digest.ts';
-import { parseEntryName, quote, type EntryName } from '../content/entry-name.ts';
+import { parseCatalogueName, quote, type EntryName } from '../content/entry-name.ts';
 import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
@@ -41,7 +41,7 @@ export async function publish(
 
 function tryPublish(state: TrackerState, peer: PeerRecord, item: PublishItem, nowMs: number): EntryRecord | string {
   try {
-    const name = parseEntryName(item.name);
+    const name = parseCatalogueName(item.name);
     const content = contentToPublish(state, peer, item, nowMs);
     return publishOne(state, peer, name, content, item.partial, nowMs);
   } catch (error) {

@@ -6,7 +6,7 @@ import { createMemoryStore } from './store/memory.ts';
 import { caller, changeOf, claimOf, createBench, manifestOf, peerIdOf, type Bench } from './test-fixtures.ts';
 
 const big = manifestOf('big');
-const all = { query: '', limit: 0, after: '', includeOffline: false };
+const all = { query: '', limit: 0, after: '', includeOffline: false, includeFolders: false };
 
 function names(page: { entries: readonly { name: string }[] }): string[] {
   return page.entries.map(({ name }) => name);

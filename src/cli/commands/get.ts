@@ -1,5 +1,5 @@
 /**
- * `shoal get`: downloads one content, through the running node that shares the target folder, else with a node of its own that leaves
+ * `shoal get`: downloads one content or one folder, through the running node that shares the target folder, else with a node of its own that leaves
  * when it is done (or stays, with --seed).
  */
 import { Option } from 'commander';
@@ -30,7 +30,12 @@ interface GetFlags extends NodeFlags {
 }
 
 export const defineGet: DefineCommand = (command, runtime) => {
-  addNodeFlags(command.argument('<what>', 'a name, name@hex, a content id, or the URL of a descriptor'))
+  addNodeFlags(
+    command.argument(
+      '<what>',
+      'a name (of a folder: with a slash), name@hex, a content id, or the URL of a descriptor',
+    ),
+  )
     .addOption(new Option('-o, --output <path>', 'a file, a folder (dir/), or - for standard output'))
     .addOption(new Option('--sha256 <hex>', 'the digest that the file must have').argParser(parseSha256Hex))
     .addOption(
@@ -54,6 +59,8 @@ export const defineGet: DefineCommand = (command, runtime) => {
         ['shoal get big.bin', 'into the current folder'],
         ['shoal get big.bin -o /data/', 'into another folder; the same command resumes'],
         ['shoal get big.bin@3fa9', 'an older version, by the first digits of its SHA-256'],
+        ['shoal get course/', 'a whole folder, into ./course; what is there and right is kept'],
+        ['shoal get course/week1/ -o .', 'a folder in it'],
         ['shoal get logs.tar -o - | tar x', 'as a stream, in order'],
         ['shoal get big.bin --from 192.0.2.7:9001', 'with the help of a peer you know'],
       ),
@@ -186,18 +193,22 @@ async function fetchAndTell(
 
 function tellEnd(result: GetResult, { output }: Runtime, loopDelay?: LoopDelay): void {
   output.event(doneEvent(result, loopDelay));
-  const { name, path, size, sha256, seconds, bytesPerSecond, resumedBytes, peers } = result;
+  const { name, path, size, sha256, seconds, bytesPerSecond, resumedBytes, peers, folder } = result;
   const check = output.check;
   if (resumedBytes > 0 && size > 0)
     output.answer(
       `${check} ${humanBytes(resumedBytes)} ${resumedBytes === size ? 'were here already' : 'kept from an earlier run'}`,
     );
   for (const source of peers) if (source.bytes > 0) output.answer(`${check} ${sourceLine(source)}`);
-  output.answer(`${check} ${printable(name)} verified`);
-  output.answer(`  sha256 ${sha256}`);
+  output.answer(`${check} ${printable(name)} verified${folder === undefined ? '' : `: ${filesLine(folder)}`}`);
+  if (folder === undefined) output.answer(`  sha256 ${sha256}`);
   const where = path === '-' ? 'standard output' : path;
   const speed = bytesPerSecond > 0 ? ` (${humanRate(bytesPerSecond)})` : '';
   output.answer(`  ${humanBytes(size)} in ${humanSeconds(seconds)}${speed} to ${printable(where)}`);
+}
+
+function filesLine({ files, kept }: NonNullable<GetResult['folder']>): string {
+  return `${humanCount(files, 'file')}${kept === 0 ? '' : `, ${kept} of them as they were`}`;
 }
 
 /** `1536 chunks (1.5 GiB) from 127.0.0.1:9001 in 3.22 s`. */

@@ -11,6 +11,7 @@ import { listEntries, withTracker } from '../tracker-queries.ts';
 interface LsFlags {
   readonly query?: string;
   readonly all?: true;
+  readonly folders?: true;
   readonly limit: number;
 }
 
@@ -18,6 +19,7 @@ export const defineLs: DefineCommand = (command, runtime) => {
   command
     .addOption(new Option('--query <text>', 'only names that contain this, in any case'))
     .addOption(new Option('--all', 'also what no peer serves at the moment'))
+    .addOption(new Option('--folders', 'with --json: also whole folders, whose names end with a slash'))
     .addOption(new Option('--limit <rows>', 'at most so many').default(LISTING_ROWS_DEFAULT).argParser(parseCount))
     .addHelpText(
       'after',
@@ -32,6 +34,8 @@ async function runLs(flags: LsFlags, shared: GlobalOptions, runtime: Runtime): P
     listEntries(client, {
       query: flags.query,
       includeOffline: flags.all === true,
+      // programs that were written for files get files
+      includeFolders: flags.folders === true || !output.json,
       rowsMax: flags.limit,
       signal: interrupt.signal,
     }),

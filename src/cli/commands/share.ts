@@ -3,10 +3,10 @@ import { Option } from 'commander';
 import { stat } from 'node:fs/promises';
 import { ShoalError, systemErrorCode } from '../../errors.ts';
 import { SHARED_LINES_MAX } from '../../limits.ts';
-import type { PeerNode, SharedEntry, ShareProgress } from '../../peer/api.ts';
+import type { PeerNode, SharedEntry, SharedFolder, ShareProgress } from '../../peer/api.ts';
 import { humanBytes, humanCount } from '../human.ts';
 import { interrupted } from '../interrupt.ts';
-import { sharedEvent, type CliEvent } from '../ndjson.ts';
+import { sharedEvent, sharedFolderEvent, type CliEvent } from '../ndjson.ts';
 import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
 import type { Output } from '../output.ts';
 import { parseSize } from '../rates.ts';
@@ -82,6 +82,10 @@ async function shareUntilReady(
       events.add(sharedEvent(entry));
       announced.add(entry);
     },
+    onSharedFolder: (folder) => {
+      events.add(sharedFolderEvent(folder));
+      announced.addFolder(folder);
+    },
     onWithdrawn: ({ name, manifest }) => {
       events.flush();
       output.event({ event: 'withdrawn', name, content: manifest.contentId });
@@ -128,9 +132,11 @@ function createEventBatch(output: Output): { add(event: CliEvent): void; flush()
 /** The first files by name, the others as a number; files that appear later by name again. */
 function createAnnouncedList(output: Output): {
   add(entry: SharedEntry): void;
+  addFolder(folder: SharedFolder): void;
   finish(): { fileCount: number; byteCount: number };
 } {
   const sizes = new Map<string, number>();
+  const folders: string[] = [];
   let ready = false;
   return {
     add({ name, manifest }) {
@@ -138,10 +144,16 @@ function createAnnouncedList(output: Output): {
       if (ready || sizes.size <= SHARED_LINES_MAX)
         output.answer(`shared ${printable(name)} (${humanBytes(manifest.size)})`);
     },
+    addFolder({ name, fileCount }) {
+      const line = `shared ${printable(name)} as a whole (${humanCount(fileCount, 'file')})`;
+      if (ready) output.answer(line);
+      else folders.push(line);
+    },
     finish() {
       ready = true;
       const unnamed = sizes.size - SHARED_LINES_MAX;
       if (unnamed > 0) output.answer(`and ${humanCount(unnamed, 'more file')}`);
+      for (const line of folders) output.answer(line);
       let byteCount = 0;
       for (const size of sizes.values()) byteCount += size;
       return { fileCount: sizes.size, byteCount };

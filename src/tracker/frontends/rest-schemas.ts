@@ -118,6 +118,11 @@ export const FilesQuery = {
     limit: { ...Digits, description: `Rows, at most ${limits.PAGE_ROWS_MAX}; default ${limits.PAGE_ROWS_DEFAULT}` },
     after: { type: 'string', maxLength: limits.NAME_BYTES_MAX, description: 'The name after which to go on' },
     all: { type: 'string', enum: ['true', 'false'], description: 'Also files that no online peer has' },
+    folders: {
+      type: 'string',
+      enum: ['true', 'false'],
+      description: 'Also whole folders, whose names end with a slash',
+    },
   },
 } as const;
 

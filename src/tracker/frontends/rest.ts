@@ -259,9 +259,9 @@ export function callerOf(request: FastifyRequest): Caller {
   return { observedHost: observedHostOf(request.socket.remoteAddress) };
 }
 
-function listQuery(query: { q?: string; limit?: string; after?: string; all?: string }) {
-  const { q = '', limit = '0', after = '', all } = query;
-  return { query: q, limit: Number(limit), after, includeOffline: all === 'true' };
+function listQuery(query: { q?: string; limit?: string; after?: string; all?: string; folders?: string }) {
+  const { q = '', limit = '0', after = '', all, folders } = query;
+  return { query: q, limit: Number(limit), after, includeOffline: all === 'true', includeFolders: folders === 'true' };
 }
 
 function addressIn(body: { ip?: string; peer_ip?: string; port: number }): { host: string; port: number } {

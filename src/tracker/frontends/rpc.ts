@@ -98,8 +98,8 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
       return { removed: await registry.unpublish(peerIdIn(request.peerId), request.names) };
     },
 
-    listFiles({ query, limit, after, includeOffline }) {
-      const { entries, nextAfter } = registry.list({ query, limit, after, includeOffline });
+    listFiles({ query, limit, after, includeOffline, includeFolders }) {
+      const { entries, nextAfter } = registry.list({ query, limit, after, includeOffline, includeFolders });
       return { entries: entries.map(entryOut), nextAfter };
     },
 

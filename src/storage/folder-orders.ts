@@ -1,0 +1,64 @@
+/** What the main thread and a folder worker say to each other. */
+import type { Sha256Hex } from '../content/digest.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { FileStamp } from './file-stamp.ts';
+
+/** Bytes of one file, which has to be as it was when it was indexed. */
+export interface FilePiece {
+  readonly path: string;
+  readonly stamp: FileStamp;
+  readonly offset: number;
+  readonly byteCount: number;
+}
+
+/** A file below a folder, as it should be. */
+export interface ExpectedFile {
+  /** Below the folder, in the system's own way of writing. */
+  readonly path: string;
+  readonly size: number;
+  readonly sha256: Sha256Hex;
+}
+
+/** A file whose bytes lie in another one, from `offset` on. */
+export interface PackedFile extends ExpectedFile {
+  readonly offset: number;
+}
+
+export type FolderTask =
+  /** The bytes of the pieces, one after the other. */
+  | { readonly type: 'read'; readonly pieces: readonly FilePiece[] }
+  /** Which of the files are there and right. */
+  | { readonly type: 'compare'; readonly folder: string; readonly files: readonly ExpectedFile[] }
+  /** Makes files of the bytes at `source`; each has to have its digest. `sync`: and makes each of them durable. */
+  | {
+      readonly type: 'unpack';
+      readonly source: string;
+      readonly folder: string;
+      readonly files: readonly PackedFile[];
+      readonly sync: boolean;
+    }
+  /** Moves files from below one folder to below another of the same file system, over those that are there. */
+  | { readonly type: 'move'; readonly from: string; readonly folder: string; readonly paths: readonly string[] }
+  /** The stamps of files below a folder. */
+  | { readonly type: 'stamps'; readonly folder: string; readonly paths: readonly string[] }
+  /** Makes all that was written to the file system of this folder durable, if the system can do that. */
+  | { readonly type: 'sync'; readonly folder: string };
+
+export interface FolderOrder {
+  readonly id: number;
+  readonly task: FolderTask;
+}
+
+export type FolderAnswer = { readonly id: number } & (
+  | { readonly bytes: Uint8Array<ArrayBuffer> }
+  /** `compare`: a place for each file. `sync`: one place, false where the system has no such call. Other tasks: none. */
+  | { readonly flags: readonly boolean[] }
+  | { readonly stamps: readonly FileStamp[] }
+  | {
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly hint: string;
+      /** The file at fault. */
+      readonly path: string;
+    }
+);

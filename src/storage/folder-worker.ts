@@ -1,0 +1,174 @@
+/**
+ * The thread that reads and writes the small files of folders (folder-workers.ts), with plain calls: thousands of files cost a few
+ * system calls each and no turn of an event loop. Tasks are carried out one by one.
+ */
+import { hash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parentPort } from 'node:worker_threads';
+import { ShoalError } from '../errors.ts';
+import { diskError } from './disk-error.ts';
+import { fileStamp, sameStamp, type FileStamp } from './file-stamp.ts';
+import type { ExpectedFile, FilePiece, FolderAnswer, FolderOrder, FolderTask, PackedFile } from './folder-orders.ts';
+import { syncFileSystem } from './sync-file-system.ts';
+
+const port = parentPort;
+if (port === null) throw new ShoalError('bug', 'folder-worker runs as a worker thread only');
+
+const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0);
+const WRITE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0);
+
+let scratch = new Uint8Array(64 * 1024);
+
+port.on('message', ({ id, task }: FolderOrder) => {
+  let path = '';
+  try {
+    const result = carryOut(task, (file) => (path = file));
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    port.postMessage({ id, ...result } satisfies FolderAnswer, 'bytes' in result ? [result.bytes.buffer] : []);
+  } catch (error) {
+    const { code, message, hint } = diskError(error, path === '' ? 'a folder cannot be read' : path);
+    port.postMessage({ id, code, message, hint, path } satisfies FolderAnswer);
+  }
+});
+
+type Result =
+  | { readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly flags: readonly boolean[] }
+  | { readonly stamps: readonly FileStamp[] };
+
+/** @param at told which file is at work, for when it fails. */
+function carryOut(task: FolderTask, at: (path: string) => void): Result {
+  switch (task.type) {
+    case 'read':
+      return { bytes: readPieces(task.pieces, at) };
+    case 'compare':
+      return { flags: task.files.map((file) => isThere(join(task.folder, file.path), file)) };
+    case 'unpack':
+      unpack(task, at);
+      return { flags: [] };
+    case 'move':
+      move(task, at);
+      return { flags: [] };
+    case 'stamps':
+      return { stamps: task.paths.map((path) => stampOf(join(task.folder, path), at)) };
+    case 'sync':
+      at(task.folder);
+      return { flags: [syncFileSystem(task.folder)] };
+  }
+}
+
+function stampOf(path: string, at: (path: string) => void): FileStamp {
+  at(path);
+  return fileStamp(lstatSync(path, { bigint: true }));
+}
+
+function move({ from, folder, paths }: Extract<FolderTask, { type: 'move' }>, at: (path: string) => void): void {
+  const made = new Set<string>();
+  for (const path of paths) {
+    const target = join(folder, path);
+    at(target);
+    makeFolder(dirname(target), made);
+    renameSync(join(from, path), target);
+  }
+}
+
+function makeFolder(folder: string, made: Set<string>): void {
+  if (!made.has(folder)) mkdirSync(folder, { recursive: true });
+  made.add(folder);
+}
+
+function readPieces(pieces: readonly FilePiece[], at: (path: string) => void): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(pieces.reduce((sum, { byteCount }) => sum + byteCount, 0));
+  let filled = 0;
+  for (const { path, stamp, offset, byteCount } of pieces) {
+    at(path);
+    // a link may stand for it: what counts is which file it leads to
+    withFile(path, constants.O_RDONLY, (descriptor) => {
+      if (!sameStamp(fileStamp(fstatSync(descriptor, { bigint: true })), stamp))
+        throw new ShoalError('conflict', `${path} changed since it was shared`);
+      readFully(path, descriptor, bytes.subarray(filled, filled + byteCount), offset);
+    });
+    filled += byteCount;
+  }
+  return bytes;
+}
+
+/** Whether there is a plain file with these bytes. One that cannot be read is not. */
+function isThere(path: string, { size, sha256 }: ExpectedFile): boolean {
+  try {
+    const stats = lstatSync(path);
+    if (!stats.isFile() || stats.size !== size) return false;
+    return withFile(path, READ, (descriptor) => {
+      const bytes = scratchOf(size);
+      readFully(path, descriptor, bytes, 0);
+      return hash('sha256', bytes, 'hex') === sha256;
+    });
+  } catch {
+    return false;
+  }
+}
+
+function unpack(task: Extract<FolderTask, { type: 'unpack' }>, at: (path: string) => void): void {
+  const made = new Set<string>();
+  at(task.source);
+  withFile(task.source, READ, (source) => {
+    for (const file of task.files) {
+      const path = join(task.folder, file.path);
+      at(path);
+      makeFolder(dirname(path), made);
+      writeOne(path, bytesOf(task.source, source, file), task.sync);
+    }
+  });
+}
+
+function bytesOf(path: string, source: number, { offset, size, sha256, path: name }: PackedFile): Uint8Array {
+  const bytes = scratchOf(size);
+  readFully(path, source, bytes, offset);
+  if (hash('sha256', bytes, 'hex') === sha256) return bytes;
+  throw new ShoalError('integrity', `${name} does not have the SHA-256 that the listing of its folder gives`, {
+    hint: 'whoever shared the folder made a listing that is not true',
+  });
+}
+
+function writeOne(path: string, bytes: Uint8Array, sync: boolean): void {
+  withFile(path, WRITE, (descriptor) => {
+    for (let written = 0; written < bytes.length;)
+      written += writeSync(descriptor, bytes, written, bytes.length - written, written);
+    if (sync) fsyncSync(descriptor);
+  });
+}
+
+function withFile<T>(path: string, flags: number, use: (descriptor: number) => T): T {
+  const descriptor = openSync(path, flags, 0o666);
+  try {
+    return use(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readFully(path: string, descriptor: number, into: Uint8Array, offset: number): void {
+  for (let filled = 0; filled < into.length;) {
+    const byteCount = readSync(descriptor, into, filled, into.length - filled, offset + filled);
+    if (byteCount === 0) throw new ShoalError('conflict', `${path} became shorter`);
+    filled += byteCount;
+  }
+}
+
+/** The next call takes the same memory. */
+function scratchOf(byteCount: number): Uint8Array {
+  if (scratch.length < byteCount) scratch = new Uint8Array(byteCount);
+  return scratch.subarray(0, byteCount);
+}

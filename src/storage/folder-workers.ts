@@ -1,0 +1,164 @@
+/** Reads, compares and writes the small files of folders on threads of their own, which start with the first task and end with `close`. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
+import { cancelledError } from './disk-error.ts';
+import type { ExpectedFile, FilePiece, FolderAnswer, FolderOrder, FolderTask, PackedFile } from './folder-orders.ts';
+import type { FileStamp } from './file-stamp.ts';
+import { workerUrl } from './worker-url.ts';
+
+/** A task that failed, and the file at fault. */
+export class FolderTaskError extends ShoalError {
+  readonly path: string;
+
+  constructor({ code, message, hint, path }: Extract<FolderAnswer, { code: unknown }>) {
+    super(code, message, { hint });
+    this.path = path;
+  }
+}
+
+export interface FolderWorkers {
+  /** The bytes of the pieces, one after the other. Rejects with a FolderTaskError: `conflict` when a file is not as it was. */
+  read(pieces: readonly FilePiece[]): Promise<Uint8Array<ArrayBuffer>>;
+  /** For each file below `folder` whether it is there and right. */
+  compare(folder: string, files: readonly ExpectedFile[]): Promise<readonly boolean[]>;
+  /** Makes files below `folder` of bytes in the file `source`; rejects with `integrity` when one has not the digest it should have. */
+  unpack(
+    source: string,
+    folder: string,
+    files: readonly PackedFile[],
+    options: { readonly sync: boolean },
+  ): Promise<void>;
+  /** Moves files from below one folder to below another of the same file system, over those that are there. */
+  move(from: string, folder: string, paths: readonly string[]): Promise<void>;
+  stamps(folder: string, paths: readonly string[]): Promise<readonly FileStamp[]>;
+  /** Makes durable what was written to the file system of `folder`; false where the system cannot. */
+  syncFileSystem(folder: string): Promise<boolean>;
+  /** Starts the threads before there is anything to do. */
+  start(): void;
+  close(): Promise<void>;
+}
+
+interface Waiter {
+  readonly resolve: (answer: FolderAnswer) => void;
+  readonly reject: (error: ShoalError) => void;
+}
+
+interface Lane {
+  readonly worker: Worker;
+  readonly waiters: Map<number, Waiter>;
+}
+
+export function createFolderWorkers(
+  threadCount = Math.min(limits.FOLDER_WORKERS_MAX, availableParallelism()),
+): FolderWorkers {
+  const lanes = new Set<Lane>();
+  let lastId = 0;
+  let closed = false;
+
+  const startLane = (): Lane => {
+    const worker = new Worker(workerUrl('folder-worker', import.meta.url), { name: 'shoal-folder' });
+    const lane: Lane = { worker, waiters: new Map() };
+    lanes.add(lane);
+    worker.on('message', (answer: FolderAnswer) => {
+      const waiter = lane.waiters.get(answer.id);
+      lane.waiters.delete(answer.id);
+      if (lane.waiters.size === 0) worker.unref();
+      waiter?.resolve(answer);
+    });
+    let failure: unknown;
+    worker.on('error', (error) => (failure = error));
+    worker.on('exit', () => {
+      lanes.delete(lane);
+      const error = closed
+        ? cancelledError('work on a folder')
+        : new ShoalError('bug', 'a thread that works on folders ended while it had work', { cause: failure });
+      for (const waiter of lane.waiters.values()) waiter.reject(error);
+      lane.waiters.clear();
+    });
+    worker.unref();
+    return lane;
+  };
+
+  const start = (): void => {
+    if (closed) return;
+    while (lanes.size < threadCount) startLane();
+  };
+
+  const run = async (task: FolderTask): Promise<FolderAnswer> => {
+    if (closed) throw cancelledError('work on a folder');
+    start();
+    let lane: Lane | undefined;
+    for (const one of lanes) if (lane === undefined || one.waiters.size < lane.waiters.size) lane = one;
+    const { worker, waiters } = lane ?? startLane();
+    const order: FolderOrder = { id: ++lastId, task };
+    const answer = await new Promise<FolderAnswer>((resolve, reject) => {
+      if (waiters.size === 0) worker.ref();
+      waiters.set(order.id, { resolve, reject });
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      worker.postMessage(order);
+    });
+    if ('code' in answer) throw new FolderTaskError(answer);
+    return answer;
+  };
+
+  const flagsOf = async (task: FolderTask): Promise<readonly boolean[]> => {
+    const answer = await run(task);
+    return 'flags' in answer ? answer.flags : [];
+  };
+
+  return {
+    async read(pieces) {
+      const answer = await run({ type: 'read', pieces });
+      if ('bytes' in answer) return answer.bytes;
+      throw new ShoalError('bug', 'a thread that works on folders gave no bytes');
+    },
+    async compare(folder, files) {
+      const parts = inOrders(files).map((part) => flagsOf({ type: 'compare', folder, files: part }));
+      return (await Promise.all(parts)).flat();
+    },
+    async unpack(source, folder, files, { sync }) {
+      const parts = inOrders(files).map((part) => run({ type: 'unpack', source, folder, files: part, sync }));
+      // none is left at work when an error leaves: the caller may delete what they write
+      const results = await Promise.allSettled(parts);
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+    },
+    async move(from, folder, paths) {
+      await run({ type: 'move', from, folder, paths });
+    },
+    async stamps(folder, paths) {
+      const answer = await run({ type: 'stamps', folder, paths });
+      return 'stamps' in answer ? answer.stamps : [];
+    },
+    async syncFileSystem(folder) {
+      return (await flagsOf({ type: 'sync', folder }))[0] === true;
+    },
+    start,
+    async close() {
+      closed = true;
+      await Promise.all([...lanes].map(({ worker }) => worker.terminate()));
+    },
+  };
+}
+
+/** Divides files into orders of bounded size, so that both threads have some and neither is kept long. */
+function inOrders<T extends ExpectedFile>(files: readonly T[]): T[][] {
+  const orders: T[][] = [];
+  let order: T[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    if (
+      order.length > 0 &&
+      (order.length >= limits.FOLDER_ORDER_FILES_MAX || bytes + file.size > limits.FOLDER_ORDER_BYTES_MAX)
+    ) {
+      orders.push(order);
+      order = [];
+      bytes = 0;
+    }
+    order.push(file);
+    bytes += file.size;
+  }
+  if (order.length > 0) orders.push(order);
+  return orders;
+}
