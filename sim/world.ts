@@ -253,7 +253,10 @@ export class World {
 
   #tellCandidates(peer: SimPeer): void {
     const { trackerEndsAtMs = Number.POSITIVE_INFINITY, trackerBackAtMs = Number.POSITIVE_INFINITY } = this.#options;
-    if (this.nowMs >= trackerEndsAtMs && this.nowMs < trackerBackAtMs) return;
+    if (this.nowMs >= trackerEndsAtMs && this.nowMs < trackerBackAtMs) {
+      this.#tell(peer, { type: 'tick' });
+      return;
+    }
     this.#tell(peer, { type: 'candidates', candidates: this.#tracker.locate(peer), listed: true });
   }
 

@@ -218,8 +218,6 @@ export const REQUEST_STALL_MAX_MS = 10_000;
 /** Open requests are looked at this often, and so are chunks for the end-game once nothing is left to request. */
 export const OVERDUE_CHECK_MS = 250;
 export const ENDGAME_CHECK_MS = 100;
-/** Late bytes of a cancelled request are thrown away for this long and two round trips; after that they break the protocol. */
-export const CANCELLED_GRACE_MS = 5_000;
 /** Snubs of one source within SNUB_MEMORY_MS after which its connection is closed. */
 export const SNUBS_MAX = 3;
 export const SNUB_MEMORY_MS = 600_000;

@@ -279,7 +279,7 @@ export class Download {
   // ---- bytes ---------------------------------------------------------------------------------------------------------------
 
   admit(neighbour: Neighbour, fragment: IncomingFragment, nowMs: number): 'take' | 'skip' {
-    const verdict = this.#ledger.admit(neighbour, fragment, nowMs);
+    const verdict = this.#ledger.admit(neighbour, fragment);
     if (verdict === 'skip') {
       this.#wastedBytes += fragment.byteCount;
       const request = neighbour.requests.get(fragment.requestId);

@@ -4,7 +4,6 @@
  */
 import { ShoalError } from '../errors.ts';
 import {
-  CANCELLED_GRACE_MS,
   FRAGMENT_BYTES_MAX,
   REQUEST_FIRST_BYTE_MAX_MS,
   REQUEST_FIRST_BYTE_MIN_MS,
@@ -94,10 +93,11 @@ export class RequestLedger {
   }
 
   /**
-   * Whether a fragment's bytes are wanted (`take`) or late ones of a cancelled request (`skip`). Throws `protocol` for bytes
-   * nobody asked for.
+   * Whether a fragment's bytes are wanted (`take`) or late ones of a cancelled request (`skip`): however late they
+   * are, for a slow or parted path holds them back as long as it likes, and they are never more than the chunk. Throws `protocol`
+   * for bytes nobody asked for.
    */
-  admit(neighbour: Neighbour, fragment: IncomingFragment, nowMs: number): 'take' | 'skip' {
+  admit(neighbour: Neighbour, fragment: IncomingFragment): 'take' | 'skip' {
     const request = neighbour.requests.get(fragment.requestId);
     if (request === undefined)
       throw new ShoalError('protocol', `data for request ${fragment.requestId}, which is not open`);
@@ -114,11 +114,7 @@ export class RequestLedger {
         `data at ${fragment.offset} of chunk ${fragment.chunkIndex} does not continue request ${fragment.requestId}`,
       );
     }
-    if (request.state === 'open') return 'take';
-    if (nowMs - request.cancelledAtMs > CANCELLED_GRACE_MS + 2 * (neighbour.rttMs ?? 0)) {
-      throw new ShoalError('protocol', `data for request ${fragment.requestId} long after it was cancelled`);
-    }
-    return 'skip';
+    return request.state === 'open' ? 'take' : 'skip';
   }
 
   /** Counts bytes in; true when the request is whole. A cancelled request that is whole is forgotten. */
