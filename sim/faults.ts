@@ -50,7 +50,9 @@ export function runFaults(seed: number): FaultRun {
     if (!world.run(RUN_MAX_MS)) {
       const lacking = world.peers.filter((peer) => peer.counts && !peer.swarm.isComplete);
       failure = `not finished: ${lacking
-        .map(({ index, swarm }) => `peer ${index} has ${swarm.have.count}, ${swarm.stallReason(world.nowMs) ?? 'moving'}`)
+        .map(
+          ({ index, swarm }) => `peer ${index} has ${swarm.have.count}, ${swarm.stallReason(world.nowMs) ?? 'moving'}`,
+        )
         .join('; ')}`;
     }
     for (const peer of world.peers) {
@@ -77,7 +79,7 @@ export function drawWorld(seed: number): { options: WorldOptions; faults: readon
   const chunks = 1 + random.below(96);
   const chunkSize = [16, 64, 256][random.below(3)]! * KiB;
   const size = chunks * chunkSize - random.below(chunkSize);
-  const up = 200_000 * 10 ** (2 * random.next());
+  const up = 500_000 * 10 ** (1.5 * random.next());
   const runMs = (size * 1000) / up;
   const somewhen = (): number => Math.max(1, Math.round(runMs * 1.5 * random.next()));
   const hit = (fault: Fault, one = 0.3): boolean => on(fault) && random.next() < one;
@@ -118,7 +120,9 @@ export function drawWorld(seed: number): { options: WorldOptions; faults: readon
       verifyMs: 20 * random.next(),
       slowStart: on('slow-start'),
       kernelBytes: on('buffers') ? 256 * KiB : 0,
-      ...(on('partition') ? { partition: { fromMs, toMs: fromMs + 30_000 * random.next(), share: random.next() } } : {}),
+      ...(on('partition')
+        ? { partition: { fromMs, toMs: fromMs + 30_000 * random.next(), share: random.next() } }
+        : {}),
       ...(on('tracker-outage') ? { trackerEndsAtMs: somewhen(), trackerBackAtMs: 2 * runMs + 120_000 } : {}),
     },
   };

@@ -352,6 +352,11 @@ export class Download {
     this.#rearmAll();
   }
 
+  /** The chunk that a rejection says its sender does not have, or cannot read; -1: it says no such thing. */
+  deniedBy(neighbour: Neighbour, { requestId, reason }: RejectMessage): number {
+    return reason === 'no-chunk' || reason === 'disk' ? (neighbour.requests.get(requestId)?.chunkIndex ?? -1) : -1;
+  }
+
   reject(neighbour: Neighbour, message: RejectMessage): void {
     const request = neighbour.requests.get(message.requestId);
     // the answer to a cancel may cross the last fragment: then the request is gone already
@@ -359,10 +364,6 @@ export class Download {
     if (request.state === 'cancelled') {
       this.#ledger.end(request, neighbour);
       return;
-    }
-    if (message.reason === 'no-chunk' && neighbour.theirs.has(request.chunkIndex)) {
-      this.neighbourLosing(neighbour, request.chunkIndex);
-      neighbour.theirs.delete(request.chunkIndex);
     }
     this.#giveUp(neighbour, request);
   }

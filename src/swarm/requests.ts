@@ -7,6 +7,8 @@ import {
   FRAGMENT_BYTES_MAX,
   REQUEST_FIRST_BYTE_MAX_MS,
   REQUEST_FIRST_BYTE_MIN_MS,
+  REQUEST_PATIENCE_FACTOR,
+  REQUEST_PATIENCE_MAX_MS,
   REQUEST_STALL_MAX_MS,
   REQUEST_STALL_MIN_MS,
 } from '../limits.ts';
@@ -75,7 +77,11 @@ export class RequestLedger {
       requestedAtMs: nowMs,
       firstByteByMs:
         nowMs +
-        clamp(etaMs + 4 * (neighbour.rttMs ?? 100) + 2_000, REQUEST_FIRST_BYTE_MIN_MS, REQUEST_FIRST_BYTE_MAX_MS),
+        Math.min(
+          clamp(etaMs + 4 * (neighbour.rttMs ?? 100) + 2_000, REQUEST_FIRST_BYTE_MIN_MS, REQUEST_FIRST_BYTE_MAX_MS) *
+            REQUEST_PATIENCE_FACTOR ** neighbour.snubTimesMs.length,
+          REQUEST_PATIENCE_MAX_MS,
+        ),
       firstByteAtMs: Number.NaN,
       lastByteAtMs: nowMs,
       receivedBytes: 0,

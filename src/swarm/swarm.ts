@@ -366,9 +366,13 @@ export class Swarm {
       case 'grant':
         this.#download.grant(neighbour, message, this.#nowMs);
         return;
-      case 'reject':
+      case 'reject': {
+        // who claims a chunk and never gives it would be asked for it for ever
+        const deniedChunk = this.#download.deniedBy(neighbour, message);
+        if (deniedChunk >= 0) this.#theyLost(neighbour, deniedChunk);
         this.#download.reject(neighbour, message);
         return;
+      }
       case 'interest':
         this.#upload.interest(neighbour, message.interested);
         return;

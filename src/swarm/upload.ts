@@ -282,25 +282,18 @@ export class Upload {
       });
     }
     if (this.#context.options.upload)
-      this.#fillPipeline(pipeline, roundTripMs > chunkMs / 4 ? 2 : 1, slots, chunkMs, roundTripMs, nowMs);
+      this.#fillPipeline(pipeline, roundTripMs > chunkMs / 4 ? 2 : 1, chunkMs, roundTripMs, nowMs);
     this.#watchIdle(nowMs);
   }
 
   /** First a share for everybody, then, if credits are left, more for those who take them: one-to-one runs at full speed. */
-  #fillPipeline(
-    pipeline: number,
-    perNeighbour: number,
-    slots: number,
-    chunkMs: number,
-    roundTripMs: number,
-    nowMs: number,
-  ): void {
+  #fillPipeline(pipeline: number, perNeighbour: number, chunkMs: number, roundTripMs: number, nowMs: number): void {
     if (!this.#someoneMayTake || this.#outstanding >= pipeline) return;
     for (const cap of [perNeighbour, GRANTS_PER_LINK_MAX]) {
       while (this.#outstanding < pipeline) {
         const neighbour = this.#nextToServe(cap, nowMs);
         if (neighbour === undefined) break;
-        this.#grant(neighbour, Math.max(0, this.#outstanding - slots) * chunkMs, roundTripMs, nowMs);
+        this.#grant(neighbour, this.#outstanding * chunkMs, roundTripMs, nowMs);
       }
     }
     this.#someoneMayTake = this.#outstanding >= pipeline;
