@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { describeFaultRun, runFaults } from './faults.ts';
 
 /** Real seconds spent on new seeds; how many that are depends on the machine, what each does does not. */
-const SECONDS = Number(process.env['SHOAL_FAULT_SECONDS'] ?? '20');
+const SECONDS = Number(process.env['SHOAL_FAULT_SECONDS'] ?? '60');
 /** Every night another range could be taken; here always the same, so that a failure is a change's fault. */
 const FIRST_SEED = 1;
 const SEEDS_MIN = 40;

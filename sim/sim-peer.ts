@@ -84,7 +84,7 @@ export class SimPeer {
 
   /** Whether it is one that the others should get everything to: alive, and honest. */
   get counts(): boolean {
-    return this.alive && this.plan.claims === undefined;
+    return this.alive && this.plan.claims === undefined && (this.plan.lies ?? 0) === 0;
   }
 }
 
