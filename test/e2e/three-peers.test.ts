@@ -78,6 +78,8 @@ test('the events of share and get are those of the manual', async (context) => {
       'bytesPerSecond',
       'peers',
       'etaSeconds',
+      'bottleneck',
+      'reasons',
     ]);
     expect(event['total']).toBe(file.size);
   }
