@@ -4,9 +4,9 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-/** A minute where nobody waits for it, a moment at a desk. */
 /** The same everywhere, so that a failure is a change's fault; SHOAL_SEED asks for another walk. */
 const SEED = process.env['SHOAL_SEED'] ?? '2026';
+/** A minute where nobody waits for it, a moment at a desk. */
 const SECONDS = process.env['CI'] === 'true' ? 60 : 10;
 
 test(
