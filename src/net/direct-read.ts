@@ -55,6 +55,8 @@ class VectorReader implements DirectReader {
       left -= byteCount;
       if (!sink.filled(Math.min(byteCount, room.length))) return false;
       const beyond = byteCount - room.length;
+      // less than asked for: the kernel has no more
+      if (beyond < 0) return true;
       if (beyond > 0 && !sink.take(this.#header, beyond)) return false;
     }
     return true;

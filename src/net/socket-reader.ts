@@ -16,8 +16,10 @@ export interface SocketReader {
 
 /** Measured from 64 KiB to 256 KiB: each doubling moves two percent more on a busy machine; it is one buffer for all sockets. */
 const SHARED_READ_BYTES = 262_144;
+/** What Node reads at most at a time for 'data'. */
+const NODE_READ_BYTES = 65_536;
 /** With direct reads Node's own have to find the next header only; what else they bring is copied. */
-const SMALL_READ_BYTES = 4_096;
+const SMALL_READ_BYTES = 16_384;
 
 let direct: DirectReader | undefined | 'untried' = 'untried';
 let sharedMemory: Uint8Array | undefined;
@@ -27,8 +29,10 @@ function directReader(): DirectReader | undefined {
   return direct;
 }
 
-function takeAll(socket: Socket, sink: ByteSink, bytes: Uint8Array, byteCount: number): boolean {
+/** `isFull`: Node's read filled what it was given, so there may be more. On a slow link there seldom is, and asking costs a call. */
+function takeAll(socket: Socket, sink: ByteSink, bytes: Uint8Array, byteCount: number, isFull: boolean): boolean {
   if (!sink.take(bytes, byteCount)) return false;
+  if (!isFull) return true;
   const reader = directReader();
   return reader === undefined || reader.read(socket, sink);
 }
@@ -41,7 +45,8 @@ export function connectReader(options: TcpNetConnectOpts): SocketReader {
     ...options,
     onread: {
       buffer: sharedMemory,
-      callback: (byteCount, bytes) => sink === undefined || takeAll(socket, sink, bytes, byteCount),
+      callback: (byteCount, bytes) =>
+        sink === undefined || takeAll(socket, sink, bytes, byteCount, byteCount === bytes.length),
     },
   });
   socket.pause();
@@ -58,7 +63,8 @@ export function connectReader(options: TcpNetConnectOpts): SocketReader {
 export function acceptedReader(socket: Socket): SocketReader {
   let sink: ByteSink | undefined;
   const onData = (bytes: Buffer): void => {
-    if (sink !== undefined && !takeAll(socket, sink, bytes, bytes.length)) socket.pause();
+    if (sink !== undefined && !takeAll(socket, sink, bytes, bytes.length, bytes.length >= NODE_READ_BYTES))
+      socket.pause();
   };
   return {
     socket,
