@@ -30,11 +30,19 @@ export function createContentReader(options: ContentReaderOptions): ContentReade
       return await openFiles.with(path, stamp, (handle) => readFully(path, handle, offset, into));
     } catch (error) {
       const problem = ShoalError.from(error);
-      if (problem.code === 'conflict' || problem.code === 'disk') options.onFailure(problem);
+      if (isAboutTheFile(problem)) options.onFailure(problem);
       throw problem;
     }
   };
 
+  return readerOver(layout, readRange);
+}
+
+/** A reader whose bytes come from `readRange`, which fills its buffer; all bounds are checked here. */
+export function readerOver(
+  layout: ChunkLayout,
+  readRange: (offset: number, into: Uint8Array) => Promise<number>,
+): ContentReader {
   return {
     layout,
     async readChunk(chunkIndex, into) {
@@ -51,6 +59,11 @@ export function createContentReader(options: ContentReaderOptions): ContentReade
       return byteCount === 0 ? 0 : readRange(offset, into.subarray(0, byteCount));
     },
   };
+}
+
+/** Whether a failed read is about the file itself, which is then no longer to be shared. */
+export function isAboutTheFile({ code }: ShoalError): boolean {
+  return code === 'conflict' || code === 'disk' || code === 'not-allowed';
 }
 
 async function readFully(path: string, handle: FileHandle, offset: number, into: Uint8Array): Promise<number> {

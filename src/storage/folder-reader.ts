@@ -2,9 +2,9 @@
  * Reads the content of a folder where its files are: a range of it is a part of the listing and parts of files. Verifies nothing but
  * that the files are as they were indexed: the receiver does the rest.
  */
-import { chunkBytes, chunkOffset, type ChunkLayout } from '../content/chunk-layout.ts';
+import type { ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
-import type { ContentReader } from './content-reader.ts';
+import { isAboutTheFile, readerOver, type ContentReader } from './content-reader.ts';
 import type { FilePiece } from './folder-orders.ts';
 import { FolderTaskError, type FolderWorkers } from './folder-workers.ts';
 import type { FileStamp } from './file-stamp.ts';
@@ -39,29 +39,13 @@ export function createFolderReader({ layout, listing, files, workers, onFailure 
         throw new ShoalError('bug', `a folder gave ${bytes.length} bytes for a range of ${into.length - fromListing}`);
       into.set(bytes, fromListing);
     } catch (error) {
-      if (error instanceof FolderTaskError && (error.code === 'conflict' || error.code === 'disk'))
-        onFailure(error.path, error);
+      if (error instanceof FolderTaskError && isAboutTheFile(error)) onFailure(error.path, error);
       throw error;
     }
     return into.length;
   };
 
-  return {
-    layout,
-    async readChunk(chunkIndex, into) {
-      if (!Number.isInteger(chunkIndex) || chunkIndex < 0 || chunkIndex >= layout.chunkCount)
-        throw new ShoalError('bug', `chunk ${chunkIndex} is outside a content of ${layout.chunkCount} chunks`);
-      const byteCount = chunkBytes(layout, chunkIndex);
-      if (into.length < byteCount)
-        throw new ShoalError('bug', `chunk ${chunkIndex} of ${byteCount} bytes does not fit ${into.length}`);
-      return readRange(chunkOffset(layout, chunkIndex), into.subarray(0, byteCount));
-    },
-    async read(offset, into) {
-      if (!Number.isSafeInteger(offset) || offset < 0) throw new ShoalError('bug', `${offset} is not an offset`);
-      const byteCount = Math.max(0, Math.min(into.length, layout.size - offset));
-      return byteCount === 0 ? 0 : readRange(offset, into.subarray(0, byteCount));
-    },
-  };
+  return readerOver(layout, readRange);
 }
 
 /** The parts of files that make up the bytes from `start` to `end` of a folder content, behind its listing. */

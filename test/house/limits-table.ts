@@ -4,8 +4,8 @@ import { readSourceText } from './source-text.ts';
 
 const UNITS: readonly (readonly [suffix: RegExp, unit: string])[] = [
   [/_PER_SECOND$/, 'a second'],
-  [/_BYTES(?:_MAX)?$|_SIZE_|_BYTES_|^MANIFEST_.*_BYTES/, 'bytes'],
   [/_MS$/, 'ms'],
+  [/_BYTES(?:_MAX)?$|_SIZE_|_BYTES_|^MANIFEST_.*_BYTES/, 'bytes'],
   [/_CHARS_MAX$/, 'characters'],
 ];
 

@@ -44,7 +44,7 @@ export const defineGet: DefineCommand = (command, runtime) => {
       ),
     )
     .addOption(new Option('--single', 'use one source, the best, instead of all'))
-    .addOption(new Option('--sequential', 'fetch chunks in order'))
+    .addOption(new Option('--sequential', 'fetch what comes next ahead of its turn'))
     .addOption(new Option('--seed', 'when done, stay and serve it until Ctrl+C'))
     .addOption(
       new Option(
