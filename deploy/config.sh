@@ -6,4 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 engine=${SHOAL_ENGINE:-}
 for one in docker podman; do [ -n "$engine" ] || ! "$one" info >/dev/null 2>&1 || engine=$one; done
 [ -n "$engine" ] || { echo "neither docker nor podman answers" >&2; exit 1; }
-exec "$engine" build -t "${SHOAL_IMAGE:-shoal}" -f deploy/Dockerfile .
+# podman drops the health check from images of its own format
+BUILDAH_FORMAT=docker exec "$engine" build -t "${SHOAL_IMAGE:-shoal}" -f deploy/Dockerfile .

@@ -1,0 +1,139 @@
+/** deploy/Dockerfile and the compose files, built and run by a real container engine. */
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { buildImage, compose, CONTAINERS, shoalIn, type Composition } from '../support/containers.ts';
+import { eventually } from '../support/deadline.ts';
+import type { JsonEvent } from '../support/processes.ts';
+import { restGet, type PeerRow } from '../support/rest.ts';
+import { isThere, need } from '../support/system-packages.ts';
+import { createWorld, type DoneEvent } from '../support/world.ts';
+
+const IMAGE = 'localhost/shoal-under-test';
+const PROJECT = `shoal-test-${process.pid}`;
+
+beforeAll(async () => {
+  if (!CONTAINERS.every(isThere)) return; // the tests say what is missing
+  const startMs = performance.now();
+  await buildImage(IMAGE);
+  tell('the image is built', startMs);
+}, 300_000);
+
+test(
+  'a tracker and three peers from the compose file: parallel download in one, another killed half way',
+  { timeout: 180_000 },
+  async (context) => {
+    need(context, ...CONTAINERS);
+    let startMs = performance.now();
+    const world = await createWorld(context);
+    await world.file('small.bin', 100_000, 41, ['shared']);
+    const big = await world.file('big.bin', 64_000_000, 42, ['big']);
+    const port = await freePort();
+    const trackerUrl = `http://127.0.0.1:${port}`;
+    const containers = await compose(context, {
+      files: ['compose.yaml'],
+      project: PROJECT,
+      env: {
+        SHOAL_IMAGE: IMAGE,
+        SHOAL_PEERS: '3',
+        SHOAL_PORT: String(port),
+        SHOAL_SHARED: join(world.folder, 'shared'),
+      },
+    });
+    const peers = [1, 2, 3].map((number) => containers.container('peer', number));
+    const [dies = '', stays = '', wants = ''] = peers;
+    await onlineAt(trackerUrl, 3);
+    tell('a tracker and three peers are up', startMs);
+
+    // nobody told them an address: the tracker announces the one that each container has
+    const hosts = await Promise.all(peers.map((peer) => containers.addressOf(peer)));
+    expect((await peersAt(trackerUrl)).map(({ ip }) => ip).toSorted()).toEqual(hosts.toSorted());
+    for (const name of [containers.container('tracker'), ...peers]) await containers.podman('healthcheck', 'run', name);
+    await provesUnhealthy(containers);
+
+    for (const peer of [dies, stays]) {
+      await containers.podman('cp', big.paths[0] ?? '', `${peer}:/data/big.bin`);
+      await containers.podman('exec', peer, 'shoal', 'limit', '--up', '10M');
+    }
+    await eventually(async () => (await sourcesOf(trackerUrl, 'big.bin')) === 2, 'both share it', 30_000);
+
+    startMs = performance.now();
+    let done: DoneEvent | undefined;
+    let killed: Promise<string> | undefined;
+    const code = await shoalIn(wants, ['get', 'big.bin', '-o', '/data/'], (event: JsonEvent) => {
+      if (event.event === 'progress' && Number(event['bytes']) > big.size / 4)
+        killed ??= containers.podman('kill', dies);
+      if (event.event === 'done') done = event as DoneEvent;
+    });
+    expect(killed).toBeDefined();
+    await killed;
+    expect(code).toBe(0);
+    expect(done).toMatchObject({ size: big.size, sha256: big.sha256 });
+    const gave = new Map(done?.peers.map(({ address, bytes }) => [address.replace(/:\d+$/u, ''), bytes]));
+    const [deadHost = '', otherHost = ''] = hosts;
+    for (const host of [deadHost, otherHost]) expect(gave.get(host), host).toBeGreaterThan(5_000_000);
+    expect(await containers.podman('exec', wants, 'sha256sum', '/data/big.bin')).toMatch(
+      new RegExp(`^${big.sha256} `, 'u'),
+    );
+    tell('64 MB in one container from two others, one of them killed', startMs);
+
+    const told = ['-e', 'SHOAL_TRACKER=http://tracker:9000', '--network', containers.network, '--rm', '-d'];
+    const named = await containers.podman(
+      'run',
+      ...told,
+      '--network-alias',
+      'known-as',
+      IMAGE,
+      'share',
+      '/data',
+      '--advertise',
+      'known-as',
+    );
+    context.onTestFinished(async () => void (await containers.podman('rm', '-f', named.trim())));
+    await eventually(
+      async () => (await peersAt(trackerUrl)).some(({ ip }) => ip === 'known-as'),
+      '--advertise is announced',
+    );
+  },
+);
+
+/** The check of the image says no where nothing runs. */
+async function provesUnhealthy({ podman }: Composition): Promise<void> {
+  const id = (await podman('run', '-d', '--rm', '--entrypoint', 'sleep', IMAGE, '60')).trim();
+  try {
+    await expect(podman('healthcheck', 'run', id)).rejects.toThrow();
+  } finally {
+    await podman('rm', '-f', '-t', '0', id);
+  }
+}
+
+async function peersAt(trackerUrl: string): Promise<readonly PeerRow[]> {
+  return ((await restGet(trackerUrl, '/peers')).json as PeerRow[]).filter(({ state }) => state === 'online');
+}
+
+async function sourcesOf(trackerUrl: string, name: string): Promise<number> {
+  const { json } = await restGet(trackerUrl, `/file/${name}`);
+  return (json as { peers?: unknown[] }).peers?.length ?? 0;
+}
+
+function onlineAt(trackerUrl: string, count: number): Promise<unknown> {
+  const online = (): Promise<boolean> =>
+    peersAt(trackerUrl).then(
+      ({ length }) => length === count,
+      () => false,
+    );
+  return eventually(online, `${count} peers are online at ${trackerUrl}`, 60_000);
+}
+
+/** A port that the engine publishes: it has to be known before. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function tell(what: string, startMs: number): void {
+  console.log(`containers: ${what} after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+}

@@ -1,0 +1,97 @@
+/** A container engine and the compose file for it, driven as a person would: every call is a process of the engine's own command. */
+import { execFile, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { JsonEvent } from './processes.ts';
+import type { SystemNeed } from './system-packages.ts';
+import type { WorldTest } from './world.ts';
+
+const run = promisify(execFile);
+export const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** What deploy/Dockerfile begins with; a registry has it, or the machine itself. */
+const BASE_IMAGE = 'docker.io/library/node:26-bookworm-slim';
+const BUILD_TIMEOUT_MS = 240_000;
+const CALL_TIMEOUT_MS = 60_000;
+
+export const CONTAINERS: readonly SystemNeed[] = [
+  { debian: 'podman', probe: ['podman', 'info'] },
+  { debian: 'podman-compose', probe: ['podman-compose', '--version'] },
+  { debian: `(the image ${BASE_IMAGE})`, probe: ['podman', 'image', 'exists', BASE_IMAGE] },
+];
+
+export interface Composition {
+  /** The engine's command. Fails with what it said. */
+  podman(...args: readonly string[]): Promise<string>;
+  /** The name of a service's container; the first is 1. */
+  container(service: string, number?: number): string;
+  addressOf(container: string): Promise<string>;
+  readonly network: string;
+}
+
+export interface CompositionOptions {
+  readonly files: readonly string[];
+  /** Sets it apart from others on the machine. */
+  readonly project: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Builds deploy/Dockerfile by deploy/config.sh into this image; what was built before is used again. */
+export async function buildImage(image: string): Promise<void> {
+  const env = { ...process.env, SHOAL_ENGINE: 'podman', SHOAL_IMAGE: image };
+  await said(run('deploy/config.sh', ['-nr'], { cwd: PROJECT, env, timeout: BUILD_TIMEOUT_MS, maxBuffer: 1 << 26 }));
+}
+
+/** Starts the services of these compose files; they are gone, with their volumes, when the test ends. */
+export async function compose(
+  { onTestFinished }: WorldTest,
+  { files, project, env }: CompositionOptions,
+): Promise<Composition> {
+  const podman = async (...args: readonly string[]): Promise<string> =>
+    (await said(run('podman', args, { timeout: CALL_TIMEOUT_MS }))).stdout;
+  const composition: Composition = {
+    podman,
+    network: `${project}_default`,
+    container: (service, number = 1) => `${project}_${service}_${number}`,
+    addressOf: async (container) =>
+      (await podman('inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', container)).trim(),
+  };
+  const words = ['-p', project, ...files.flatMap((file) => ['-f', `deploy/${file}`])];
+  const options = { cwd: PROJECT, env: { ...process.env, ...env }, timeout: 2 * CALL_TIMEOUT_MS };
+  onTestFinished(async () => {
+    await said(run('podman-compose', [...words, 'down', '-v', '-t', '3'], options));
+    const left = await podman('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`);
+    if (left !== '') throw new Error(`containers are left: ${left}`);
+  }, 2 * CALL_TIMEOUT_MS);
+  await said(run('podman-compose', [...words, 'up', '-d', '--no-build'], options));
+  return composition;
+}
+
+/** A `shoal ... --json` inside a container; `onEvent` sees each event. Resolves with the exit code. */
+export function shoalIn(
+  container: string,
+  args: readonly string[],
+  onEvent: (event: JsonEvent) => void,
+): Promise<number> {
+  const child = spawn('podman', ['exec', container, 'shoal', ...args, '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: 2 * CALL_TIMEOUT_MS,
+  });
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    if (line.startsWith('{"event":')) onEvent(JSON.parse(line) as JsonEvent);
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve(code ?? -1));
+  });
+}
+
+async function said<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    const { stdout = '', stderr = '', cmd = '' } = error as { stdout?: string; stderr?: string; cmd?: string };
+    throw new Error(`${cmd}\n${stdout.slice(-2_000)}\n${stderr.slice(-4_000)}`, { cause: error });
+  }
+}
