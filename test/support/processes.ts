@@ -40,6 +40,8 @@ export interface StartOptions {
   readonly cwd: string;
   /** Standard output is a file's bytes: events come on standard error. */
   readonly stdoutIsData?: boolean;
+  /** The command; that of this tree unless another is tried. */
+  readonly launcher?: string;
 }
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/shoal', import.meta.url));
@@ -52,8 +54,11 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-export function startShoal(args: readonly string[], { env, cwd, stdoutIsData = false }: StartOptions): ShoalProcess {
-  const child = spawn(LAUNCHER, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+export function startShoal(
+  args: readonly string[],
+  { env, cwd, stdoutIsData = false, launcher = LAUNCHER }: StartOptions,
+): ShoalProcess {
+  const child = spawn(launcher, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   const out: Buffer[] = [];
   let stderr = '';

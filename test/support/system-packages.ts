@@ -16,6 +16,10 @@ export const PROTOC_GRPC: SystemNeed = {
   debian: 'protobuf-compiler-grpc',
   probe: ['sh', '-c', 'command -v grpc_python_plugin'],
 };
+export const SYSTEMD: SystemNeed = { debian: 'systemd', probe: ['systemd-analyze', '--version'] };
+export const BASH: SystemNeed = { debian: 'bash', probe: ['bash', '--version'] };
+export const ZSH: SystemNeed = { debian: 'zsh', probe: ['zsh', '--version'] };
+export const FISH: SystemNeed = { debian: 'fish', probe: ['fish', '--version'] };
 
 export function isThere({ probe: [command, ...args] }: SystemNeed): boolean {
   return spawnSync(command, args).status === 0;

@@ -85,7 +85,17 @@ export interface SharedFile {
 /** Time for processes that have to say goodbye to each other. */
 const CLEAN_UP_TIMEOUT_MS = 45_000;
 
-export async function createWorld({ onTestFinished }: WorldTest): Promise<World> {
+export interface WorldOptions {
+  /** The command that is run; that of this tree unless another is tried. */
+  readonly launcher?: string;
+  /** PATH of every process. */
+  readonly path?: string;
+}
+
+export async function createWorld(
+  { onTestFinished }: WorldTest,
+  { launcher, path: searchPath = process.env['PATH'] ?? '' }: WorldOptions = {},
+): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
   const processes: ShoalProcess[] = [];
   onTestFinished(() => endWorld(folder, processes), CLEAN_UP_TIMEOUT_MS);
@@ -111,7 +121,7 @@ export async function createWorld({ onTestFinished }: WorldTest): Promise<World>
     },
     run(args, { home = join(folder, `home-${homes++}`), stdoutIsData = false, env: more = {} } = {}) {
       const env = {
-        PATH: process.env['PATH'] ?? '',
+        PATH: searchPath,
         HOME: home,
         SHOAL_DATA_HOME: home,
         TMPDIR: tmp,
@@ -120,7 +130,12 @@ export async function createWorld({ onTestFinished }: WorldTest): Promise<World>
         NO_COLOR: '1',
         ...more,
       };
-      const started = startShoal(args, { env, cwd: folder, stdoutIsData });
+      const started = startShoal(args, {
+        env,
+        cwd: folder,
+        stdoutIsData,
+        ...(launcher === undefined ? {} : { launcher }),
+      });
       processes.push(started);
       return started;
     },
