@@ -23,10 +23,10 @@ export const CONTAINERS: readonly SystemNeed[] = [
 
 export interface Composition {
   /** The engine's command. Fails with what it said. */
-  podman(...args: readonly string[]): Promise<string>;
+  readonly podman: (...args: readonly string[]) => Promise<string>;
   /** The name of a service's container; the first is 1. */
-  container(service: string, number?: number): string;
-  addressOf(container: string): Promise<string>;
+  readonly container: (service: string, number?: number) => string;
+  readonly addressOf: (container: string) => Promise<string>;
   readonly network: string;
 }
 
