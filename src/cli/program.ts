@@ -78,6 +78,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     group: LOOK,
     load: async () => (await import('./commands/shell.ts')).defineShell,
   },
+  completion: {
+    summary: 'print the script that completes commands and names in bash, zsh or fish',
+    group: LOOK,
+    load: async () => (await import('./commands/completion.ts')).defineCompletion,
+  },
   demo: {
     summary: 'show it all at work: a tracker, three sharing peers, one download',
     group: LOOK,
@@ -132,10 +137,12 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
     .hook('preAction', (_program, action) => {
       runtime.output.json = action.optsWithGlobals<{ json?: boolean }>().json === true;
     });
+  // a script for a shell has all of the command line; names are asked for while somebody types
+  const wantsAll = args.includes('completion') && !args.includes('names');
   for (const [name, { summary, group, load }] of Object.entries({ ...COMMANDS, ...ALIASES })) {
     const command = program.command(name).description(summary).helpGroup(group);
     command.showHelpAfterError(`       \`shoal ${name} --help\` shows how it is used`);
-    if (args.includes(name)) (await load())(command, runtime);
+    if (wantsAll || args.includes(name)) (await load())(command, runtime);
   }
   return program;
 }

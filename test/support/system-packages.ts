@@ -17,7 +17,7 @@ export const PROTOC_GRPC: SystemNeed = {
   probe: ['sh', '-c', 'command -v grpc_python_plugin'],
 };
 export const SYSTEMD: SystemNeed = { debian: 'systemd', probe: ['systemd-analyze', '--version'] };
-export const BASH: SystemNeed = { debian: 'bash', probe: ['bash', '--version'] };
+export const TMUX: SystemNeed = { debian: 'tmux', probe: ['tmux', '-V'] };
 export const ZSH: SystemNeed = { debian: 'zsh', probe: ['zsh', '--version'] };
 export const FISH: SystemNeed = { debian: 'fish', probe: ['fish', '--version'] };
 

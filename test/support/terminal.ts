@@ -22,10 +22,15 @@ export interface RealTerminal {
 }
 
 /** Starts `shoal` with these arguments in a terminal of 160 columns. */
-export async function openTerminal(
+export function openTerminal(test: WorldTest, world: World, args: readonly string[]): Promise<RealTerminal> {
+  return openTerminalWith(test, world, [LAUNCHER, ...args]);
+}
+
+/** Starts any command in a terminal of 160 columns, in the world's folder. */
+export async function openTerminalWith(
   { onTestFinished }: WorldTest,
   world: World,
-  args: readonly string[],
+  command: readonly string[],
 ): Promise<RealTerminal> {
   const socket = join(world.folder, 'tmux');
   const env = {
@@ -39,7 +44,7 @@ export async function openTerminal(
     (await run('tmux', ['-S', socket, '-f', '/dev/null', ...words], { env, cwd: world.folder })).stdout;
   const home = `SHOAL_DATA_HOME=${join(world.folder, 'home-of-terminal')}`;
   const size = ['-x', '160', '-y', '50'];
-  const started = ['sh', '-c', '"$@"; echo "[ended $?]"', 'sh', 'env', home, 'NO_COLOR=1', LAUNCHER, ...args];
+  const started = ['sh', '-c', '"$@"; echo "[ended $?]"', 'sh', 'env', home, 'NO_COLOR=1', ...command];
   // the pane stays when the command has ended, so that its last words can be read
   await tmux('start-server', ';', 'set', '-g', 'remain-on-exit', 'on', ';', 'new-session', '-d', ...size, ...started);
   const pid = Number(await tmux('display', '-p', '#{pane_pid}'));

@@ -1,8 +1,9 @@
 /** What a line could go on with: words of the shell, names at the tracker, paths of this machine. Never fails: no answer is none. */
 import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { SHELL_COMPLETIONS_MAX, SHELL_COMPLETION_TIMEOUT_MS } from '../../limits.ts';
+import { SHELL_COMPLETIONS_MAX } from '../../limits.ts';
 import type { TrackerClient } from '../../peer/tracker-client.ts';
+import { namesAtTracker } from '../completion/names-at-tracker.ts';
 import { SHELL_COMMANDS } from './shell-commands.ts';
 import { lastWord, quoteWord } from './words.ts';
 
@@ -30,12 +31,7 @@ function matching(all: readonly string[], beginning: string): string[] {
 
 async function namesAt(sources: CompletionSources, beginning: string): Promise<readonly string[]> {
   try {
-    const client = await sources.client();
-    const { entries } = await client.listFiles(
-      { query: beginning, limit: SHELL_COMPLETIONS_MAX },
-      AbortSignal.timeout(SHELL_COMPLETION_TIMEOUT_MS),
-    );
-    return entries.map(({ name }) => name);
+    return await namesAtTracker(await sources.client(), beginning);
   } catch {
     return []; // the command itself will say what is wrong with the tracker
   }
