@@ -22,7 +22,8 @@ export const defineCompletion: DefineCommand = (command, runtime) => {
     .addHelpText(
       'after',
       examples(
-        ['source <(shoal completion bash)', 'in ~/.bashrc; zsh takes the same line after compinit'],
+        ['shoal completion bash', 'in ~/.bashrc: source <(shoal completion bash)'],
+        ['shoal completion zsh', 'in ~/.zshrc, after compinit: source <(shoal completion zsh)'],
         ['shoal completion fish > ~/.config/fish/completions/shoal.fish', 'fish reads it by itself'],
       ),
     )
