@@ -391,6 +391,15 @@ export const TRACKER_STREAMS_PER_CONNECTION_MAX = 256;
 export const TOKEN_PART_CHARS_MIN = 8;
 export const TOKEN_CHARS_MAX = 256;
 
+/** A certificate that runs out sooner than this is warned of by every command that uses it. */
+export const CERTIFICATE_WARNING_MS = 30 * 24 * 3_600_000;
+/** How long `shoal cert` makes certificates for when it is not told: of an authority, and of a node. */
+export const AUTHORITY_DAYS = 3_650;
+export const CERTIFICATE_DAYS = 365;
+/** Host names and addresses in one certificate, and bytes of a file with certificates or a key. More: refused with a sentence. */
+export const CERTIFICATE_HOSTS_MAX = 100;
+export const PEM_FILE_BYTES_MAX = 1 * MiB;
+
 // ---- peer ------------------------------------------------------------------------------------------------------------------
 
 /** A shared content nobody is connected for is forgotten, until somebody asks again, after this. */

@@ -12,7 +12,8 @@ import { interrupted } from './interrupt.ts';
 import { doneEvent, progressEvent, sharedEvent } from './ndjson.ts';
 import { createProgressPace } from './progress-pace.ts';
 import { parsePort } from './rates.ts';
-import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from './runtime.ts';
+import type { FetchAnswer } from '../peer/secure-fetch.ts';
+import { examples, globalOptions, nodeTls, type DefineCommand, type GlobalOptions, type Runtime } from './runtime.ts';
 import { listEntries, withTracker } from './tracker-queries.ts';
 
 /** What `peer list` shows at most; the document's tracker has no pages. */
@@ -135,27 +136,45 @@ async function announce(place: Place, shared: GlobalOptions, runtime: Runtime): 
       files.push({ name: found.name, size: manifest.size, sha256: manifest.sha256 });
     }
   }
-  await postPlain(shared.trackerUrls, '/announce', { ip, port, files }, interrupt.signal);
+  await postPlain(shared, '/announce', { ip, port, files }, interrupt.signal);
   output.document({ ok: true });
   output.answer("Announce: {'ok': True}");
 }
 
-async function postPlain(urls: readonly string[], path: string, body: object, signal: AbortSignal): Promise<void> {
+async function postPlain(shared: GlobalOptions, path: string, body: object, signal: AbortSignal): Promise<void> {
+  const { trackerUrls: urls, token, tls } = shared;
+  const { secureFetch } = await import('../peer/secure-fetch.ts');
   let problem: unknown;
   for (const url of urls) {
-    let response: Response;
+    let response: FetchAnswer;
     try {
-      const headers = { 'content-type': 'application/json' };
-      response = await fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(body), signal });
+      const headers = {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      };
+      response = await secureFetch(
+        `${url}${path}`,
+        { method: 'POST', headers, body: JSON.stringify(body), signal },
+        tls,
+      );
     } catch (error) {
       problem = error;
       continue;
     }
     if (response.ok) return;
     const code = response.status >= 500 ? 'tracker-unreachable' : 'usage';
-    throw new ShoalError(code, `the tracker at ${url} refuses it: ${(await response.text()).slice(0, 500)}`);
+    throw new ShoalError(code, `the tracker at ${url} refuses it: ${await beginningOf(response)}`);
   }
   throw new ShoalError('tracker-unreachable', `no tracker answers at ${urls.join(', ')}`, { cause: problem });
+}
+
+async function beginningOf({ body }: FetchAnswer): Promise<string> {
+  let text = '';
+  for await (const part of body ?? []) {
+    text += Buffer.from(part).toString();
+    if (text.length >= 500) break;
+  }
+  return text.slice(0, 500);
 }
 
 async function list(shared: GlobalOptions, runtime: Runtime): Promise<void> {
@@ -263,9 +282,11 @@ function sourceLine(index: number, { address, bytes, seconds }: SourceTally): st
 }
 
 /** Listens everywhere, as the document does, unless only this machine could reach the address that is announced. */
-function openNode({ ip, port }: Place, { trackerUrls, token }: GlobalOptions, runtime: Runtime): Promise<PeerNode> {
+function openNode({ ip, port }: Place, shared: GlobalOptions, runtime: Runtime): Promise<PeerNode> {
   const host = ip === 'localhost' || ip === '::1' || ip.startsWith('127.') ? ip : '0.0.0.0';
-  return runtime.services.createNode({ trackerUrls, token, listen: { host, port }, advertise: ip });
+  const { trackerUrls, token } = shared;
+  const tls = nodeTls(shared);
+  return runtime.services.createNode({ trackerUrls, token, tls, listen: { host, port }, advertise: ip });
 }
 
 function portOf({ address }: PeerNode): string {

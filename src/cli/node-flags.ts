@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import type { NodeOptions } from '../peer/api.ts';
 import { parseListen, parseRate, type HostPort } from './rates.ts';
-import type { GlobalOptions } from './runtime.ts';
+import { nodeTls, type GlobalOptions } from './runtime.ts';
 
 export interface NodeFlags {
   readonly listen: HostPort;
@@ -27,7 +27,8 @@ export function addNodeFlags(command: Command): Command {
     .addOption(new Option('--limit-down <rate>', 'download at most so much a second').argParser(parseRate));
 }
 
-export function nodeOptions(flags: NodeFlags, { trackerUrls, token }: GlobalOptions, dataDir?: string): NodeOptions {
+export function nodeOptions(flags: NodeFlags, shared: GlobalOptions, dataDir?: string): NodeOptions {
+  const { trackerUrls, token } = shared;
   const { listen, advertise, limitUp, limitDown } = flags;
-  return { trackerUrls, token, listen, advertise, limitUp, limitDown, dataDir };
+  return { trackerUrls, token, tls: nodeTls(shared), listen, advertise, limitUp, limitDown, dataDir };
 }

@@ -4,6 +4,7 @@
  */
 import { Command, Option } from 'commander';
 import { VERSION } from '../version.ts';
+import { tlsWarnings, type TlsFlags } from './tls-option.ts';
 import { TRACKER_URL_DEFAULT, type DefineCommand, type Runtime } from './runtime.ts';
 
 interface CommandEntry {
@@ -37,6 +38,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'make the tokens of a private swarm',
     group: MOVE,
     load: async () => (await import('./commands/token.ts')).defineToken,
+  },
+  cert: {
+    summary: 'make the certificates of an encrypted swarm',
+    group: MOVE,
+    load: async () => (await import('./commands/cert.ts')).defineCert,
   },
   ls: {
     summary: 'list what can be downloaded',
@@ -128,6 +134,12 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
     )
     .addOption(new Option('--token <token>', 'the token of a private swarm').env('SHOAL_TOKEN'))
     .addOption(new Option('--token-file <path>', 'a file whose first line is the token').env('SHOAL_TOKEN_FILE'))
+    .addOption(
+      new Option('--tls <folder>', 'the certificates of an encrypted swarm, as shoal cert made them').env('SHOAL_TLS'),
+    )
+    .addOption(new Option('--tls-cert <file>', 'certificate in PEM; one file at a time').env('SHOAL_TLS_CERT'))
+    .addOption(new Option('--tls-key <file>', 'its private key in PEM').env('SHOAL_TLS_KEY'))
+    .addOption(new Option('--tls-ca <file>', 'certificate of the authority in PEM').env('SHOAL_TLS_CA'))
     .addOption(new Option('--json', 'print events or a document for programs'))
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut, writeErr, outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')) })
@@ -135,7 +147,9 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
     .exitOverride()
     .addHelpText('after', PROGRAM_EXAMPLES)
     .hook('preAction', (_program, action) => {
-      runtime.output.json = action.optsWithGlobals<{ json?: boolean }>().json === true;
+      const flags = action.optsWithGlobals<TlsFlags & { json?: boolean }>();
+      runtime.output.json = flags.json === true;
+      for (const warning of tlsWarnings(flags, runtime.wallClock())) runtime.output.warn(warning);
     });
   // a script for a shell has all of the command line; names are asked for while somebody types
   const wantsAll = args.includes('completion') && !args.includes('names');

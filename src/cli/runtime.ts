@@ -1,7 +1,10 @@
 /** What every command is given, and the options that every command takes. */
 import type { Command } from 'commander';
+import type { TlsFiles } from '../peer/api.ts';
+import { readTls, type TlsFlags } from './tls-option.ts';
 import { readToken } from './token-option.ts';
 import { parseTrackerUrls } from './rates.ts';
+import { ShoalError } from '../errors.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { Output } from './output.ts';
 import type { Services } from './services.ts';
@@ -19,18 +22,34 @@ export interface Runtime {
 export interface GlobalOptions {
   readonly trackerUrls: readonly string[];
   readonly token: string | undefined;
+  readonly tls: TlsFiles | undefined;
 }
 
 export const TRACKER_URL_DEFAULT = 'http://127.0.0.1:9000';
+const SECURE_TRACKER_URL_DEFAULT = 'https://127.0.0.1:9000';
 
 /** The options that stand on the program itself, read from any of its commands. */
 export function globalOptions(command: Command): GlobalOptions {
-  const { tracker, token, tokenFile } = command.optsWithGlobals<{
-    tracker?: string;
-    token?: string;
-    tokenFile?: string;
-  }>();
-  return { trackerUrls: parseTrackerUrls(tracker ?? TRACKER_URL_DEFAULT), token: readToken(token, tokenFile) };
+  const flags = command.optsWithGlobals<TlsFlags & { tracker?: string; token?: string; tokenFile?: string }>();
+  const tls = readTls(flags);
+  const given = isDefault(command, 'tracker') ? undefined : flags.tracker;
+  const trackerUrls = parseTrackerUrls(given ?? (tls === undefined ? TRACKER_URL_DEFAULT : SECURE_TRACKER_URL_DEFAULT));
+  return { trackerUrls, token: readToken(flags.token, flags.tokenFile), tls };
+}
+
+/** What runs a node takes certificates whole: half of an encrypted swarm would be none. Throws `usage`. */
+export function nodeTls({ tls }: GlobalOptions): TlsFiles | undefined {
+  if (tls?.cert !== undefined && tls.ca === undefined)
+    throw new ShoalError('usage', 'TLS between peers takes the authority by which they know each other', {
+      hint: 'give --tls-ca, or --tls with a folder that shoal cert made',
+    });
+  return tls;
+}
+
+function isDefault(command: Command, option: string): boolean {
+  let root = command;
+  while (root.parent !== null) root = root.parent;
+  return (root.getOptionValueSource(option) ?? 'default') === 'default';
 }
 
 /** Defines arguments, options, examples and action of one command. */

@@ -4,7 +4,7 @@
 import type { ShoalError } from '../errors.ts';
 import type { NodeOptions, NodeStatus, PeerNode } from '../peer/api.ts';
 import type { RunningNode } from '../peer/control-client.ts';
-import type { TrackerClient } from '../peer/tracker-client.ts';
+import type { TrackerClient, TrackerClientOptions } from '../peer/tracker-client.ts';
 import type { HashedFile, HashFileOptions } from '../storage/hash-file.ts';
 import type { Tracker, TrackerOptions } from '../tracker/server.ts';
 
@@ -24,7 +24,7 @@ export interface HandOver {
 export interface Services {
   createNode(options: NodeOptions): Promise<PeerNode>;
   startTracker(options: TrackerOptions): Promise<Tracker>;
-  createTrackerClient(options: { urls: readonly string[]; token?: string | undefined }): Promise<TrackerClient>;
+  createTrackerClient(options: TrackerClientOptions): Promise<TrackerClient>;
   hashFile(path: string, options?: HashFileOptions): Promise<HashedFile>;
   /** What the nodes of this user on this machine say of themselves; with `dataDir` only that one's. */
   readNodeStatuses(options: NodeQuery & { readonly dataDir?: string | undefined }): Promise<readonly NodeStatus[]>;

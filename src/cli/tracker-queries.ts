@@ -14,7 +14,7 @@ export async function withTracker<T>(
   { services }: Runtime,
   ask: (client: TrackerClient) => Promise<T>,
 ): Promise<T> {
-  const client = await services.createTrackerClient({ urls: shared.trackerUrls, token: shared.token });
+  const client = await services.createTrackerClient({ urls: shared.trackerUrls, token: shared.token, tls: shared.tls });
   try {
     return await ask(client);
   } finally {

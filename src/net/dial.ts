@@ -1,26 +1,29 @@
-/** Opens a connection to a peer: bytes flow, nobody has said who they are yet. TLS, when it comes, wraps the socket here. */
+/** Opens a connection to a peer, with TLS or without: bytes flow, nobody has said which peer they are yet. */
 import { once } from 'node:events';
-import { ShoalError } from '../errors.ts';
+import { ShoalError, systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { formatAddress, type Address } from './address.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import { FramedConnection } from './framed-connection.ts';
+import type { PeerTls } from './peer-tls.ts';
 import { socketError } from './socket-error.ts';
 import { KEEPALIVE_DELAY_MS } from './socket-options.ts';
 import { connectReader } from './socket-reader.ts';
 
 export interface DialOptions extends Address {
   readonly connections: ConnectionSet;
+  /** Undefined: in clear text. */
+  readonly tls?: PeerTls | undefined;
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Connects; `host` may be a name, whose addresses of both families are tried. The connection is in `connections` and reads nothing
- * until its handshake begins. Rejects with `peer-gone`, `limit` or `cancelled`.
+ * until its handshake begins. Rejects with `peer-gone`, `limit`, `cancelled`, or `not-allowed` when the two do not agree on TLS.
  */
 export async function dial(options: DialOptions): Promise<FramedConnection> {
-  const { host, port, connections } = options;
+  const { host, port, connections, tls } = options;
   const timeoutMs = options.timeoutMs ?? limits.DIAL_TIMEOUT_MS;
   const what = `cannot connect to ${formatAddress({ host, port })}`;
   const { signal: given } = options;
@@ -31,7 +34,7 @@ export async function dial(options: DialOptions): Promise<FramedConnection> {
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = given === undefined ? timeout : AbortSignal.any([given, timeout]);
   try {
-    const reader = connectReader({
+    const where = {
       host,
       port,
       noDelay: true,
@@ -39,11 +42,12 @@ export async function dial(options: DialOptions): Promise<FramedConnection> {
       keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
       autoSelectFamily: true,
       allowHalfOpen: true,
-    });
+    };
+    const reader = tls === undefined ? connectReader(where) : tls.connectReader(where);
     // an error between two listeners is followed by `close`, which the connection sees
     reader.socket.on('error', () => undefined);
     try {
-      await once(reader.socket, 'connect', { signal });
+      await once(reader.socket, tls === undefined ? 'connect' : 'secureConnect', { signal });
     } catch (error) {
       reader.socket.destroy();
       throw error;
@@ -55,6 +59,10 @@ export async function dial(options: DialOptions): Promise<FramedConnection> {
     if (given !== undefined && isAborted(given)) throw cancelled(what, given.reason);
     if (timeout.aborted)
       throw new ShoalError('peer-gone', `${what}: no answer within ${timeoutMs} ms`, { cause: error });
+    if (tls !== undefined && systemErrorCode(error) === 'ECONNRESET')
+      throw new ShoalError('peer-gone', `${what}: it hung up before TLS was agreed; perhaps it speaks without`, {
+        cause: error,
+      });
     throw socketError(what, error);
   } finally {
     leavePlace();

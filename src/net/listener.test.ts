@@ -100,7 +100,7 @@ describe('listen()', () => {
   });
 
   it.each([
-    ['TLS', Uint8Array.of(0x16, 0x03, 0x01)],
+    ['what no dialect begins with', Uint8Array.of(0x17, 0x03, 0x01)],
     ['an endless line', Buffer.from(`GET ${'x'.repeat(10_000)}`)],
     ['HTTP, when nobody serves it,', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
   ])('closes and counts %s', async (_what, bytes) => {

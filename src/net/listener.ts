@@ -1,16 +1,18 @@
 /**
- * The one port of a node: accepts, looks at the first bytes, hands the connection to a frontend. Owns the limits on strangers;
- * what a frontend does with its connection is its own affair.
+ * The one port of a node: accepts, looks at the first bytes, hands the connection to a frontend. With TLS the port takes nothing else,
+ * and the dialects are told apart inside it. Owns the limits on strangers; what a frontend does with its connection is its own affair.
  */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
+import { encodeMessage } from '../wire/encode.ts';
 import { createGoodbye } from '../wire/goodbye.ts';
 import { formatAddress, normalHost, type Address } from './address.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import { dialectOf } from './first-bytes.ts';
 import { FramedConnection } from './framed-connection.ts';
+import { TLS_FIRST_BYTE, type PeerTls } from './peer-tls.ts';
 import { socketError } from './socket-error.ts';
 import { KEEPALIVE_DELAY_MS } from './socket-options.ts';
 import { acceptedReader } from './socket-reader.ts';
@@ -31,6 +33,8 @@ export interface TextArrival extends Arrival {
 
 export interface ListenOptions extends Address {
   readonly connections: ConnectionSet;
+  /** Undefined: in clear text. */
+  readonly tls?: PeerTls | undefined;
   /** The connection waits for `acceptHandshake`. */
   onNative(connection: FramedConnection, arrival: Arrival): void;
   onRange(arrival: TextArrival): void;
@@ -56,6 +60,8 @@ export interface ListenerCounts {
   /** Closed: nothing came in time; what came was of no dialect. */
   silent: number;
   unusable: number;
+  /** Closed: clear text where TLS is spoken or the other way round; a certificate that is not of this swarm. */
+  notAllowed: number;
   acceptErrors: number;
 }
 
@@ -105,6 +111,7 @@ class PortListener implements Listener {
     displacedAddress: 0,
     silent: 0,
     unusable: 0,
+    notAllowed: 0,
     acceptErrors: 0,
   };
   #closed: Promise<void> | undefined;
@@ -175,10 +182,41 @@ class PortListener implements Listener {
       this.#accepted.delete(socket);
     });
     const arrival: Arrival = { remoteAddress: { host, port: socket.remotePort ?? 0 }, proven };
-    this.#readFirstBytes(socket, arrival, leavePlace);
+    const plain: Accepted = { accepted: socket, socket, arrival, leavePlace };
+    this.#readFirstBytes(plain, doorOf, (head, dialect) => {
+      if (dialect === 'tls') this.#secure(plain, head);
+      else if (this.#options.tls === undefined) this.#dispatch(plain, head, dialect);
+      else this.#refuse(socket, dialect, 'this node takes TLS only: give --tls');
+    });
   }
 
-  #readFirstBytes(socket: Socket, arrival: Arrival, leavePlace: () => void): void {
+  #secure(plain: Accepted, head: Uint8Array): void {
+    const { socket } = plain;
+    const { tls } = this.#options;
+    if (tls === undefined) {
+      this.#refuse(socket, 'native', 'this node does not speak TLS');
+      return;
+    }
+    socket.unshift(head);
+    tls.accept(socket, (secured) => {
+      if (secured.type === 'failed') return;
+      secured.socket.on('error', ignoreBecauseCloseFollows);
+      if (secured.type === 'refused') {
+        const why = 'your certificate is not by the authority of this swarm, or has run out';
+        this.#refuse(secured.socket, 'native', why);
+        return;
+      }
+      const inside: Accepted = { ...plain, socket: secured.socket };
+      this.#readFirstBytes(inside, dialectOf, (first, dialect) => this.#dispatch(inside, first, dialect));
+    });
+  }
+
+  /** Calls back once, with the first bytes and what they are, unless the connection ends or is silent before. */
+  #readFirstBytes<D extends Door>(
+    { socket }: Accepted,
+    judge: (head: Uint8Array, complete: boolean) => D | 'unclear',
+    then: (head: Uint8Array, dialect: D) => void,
+  ): void {
     const { firstByteTimeoutMs = limits.FIRST_BYTE_TIMEOUT_MS, lineSilenceMs = limits.RANGE_LINE_SILENCE_MS } =
       this.#options;
     let head: Uint8Array = new Uint8Array(0);
@@ -195,14 +233,14 @@ class PortListener implements Listener {
       socket.pause();
     };
     const decide = (complete: boolean): void => {
-      const dialect = dialectOf(head, complete);
+      const dialect = judge(head, complete);
       if (dialect === 'unclear') {
         clearTimeout(silence);
         silence = setTimeout(() => decide(true), lineSilenceMs);
         return;
       }
       stopReading();
-      this.#dispatch(dialect, { ...arrival, socket, head }, leavePlace);
+      then(head, dialect);
     };
     const onData = (bytes: Uint8Array): void => {
       head = head.length === 0 ? bytes : Buffer.concat([head, bytes]);
@@ -220,8 +258,8 @@ class PortListener implements Listener {
     socket.resume();
   }
 
-  #dispatch(dialect: 'native' | 'range' | 'http' | 'unusable', arrival: TextArrival, leavePlace: () => void): void {
-    const { socket, head } = arrival;
+  #dispatch(accepted: Accepted, head: Uint8Array, dialect: Exclude<Door, 'tls'>): void {
+    const { socket, arrival } = accepted;
     const { onHttp } = this.#options;
     if (dialect === 'unusable' || (dialect === 'http' && onHttp === undefined)) {
       this.#counts.unusable++;
@@ -229,20 +267,55 @@ class PortListener implements Listener {
       return;
     }
     this.#counts[dialect]++;
-    if (dialect === 'range') this.#options.onRange(arrival);
-    if (dialect === 'http') onHttp?.(arrival);
-    if (dialect === 'native') this.#onNative(socket, head, arrival, leavePlace);
+    const text: TextArrival = { ...arrival, socket, head };
+    if (dialect === 'range') this.#options.onRange(text);
+    if (dialect === 'http') onHttp?.(text);
+    if (dialect === 'native') this.#onNative(accepted, head);
   }
 
-  #onNative(socket: Socket, head: Uint8Array, arrival: Arrival, leavePlace: () => void): void {
+  #onNative({ accepted, socket, arrival, leavePlace }: Accepted, head: Uint8Array): void {
     const { connections } = this.#options;
     const reader = acceptedReader(socket);
     const connection = new FramedConnection({ reader, outbound: false, clock: connections.clock, head });
     connections.add(connection);
     leavePlace();
-    this.#accepted.set(socket, () => connection.close(createGoodbye('leaving')));
+    this.#accepted.set(accepted, () => connection.close(createGoodbye('leaving')));
     this.#options.onNative(connection, arrival);
   }
+
+  /** Ends a connection with a word in its own dialect, where that has room for one. */
+  #refuse(socket: Socket, dialect: Exclude<Door, 'tls'>, why: string): void {
+    this.#counts.notAllowed++;
+    if (dialect === 'native') socket.end(encodeMessage(createGoodbye('not-allowed', why)));
+    else if (dialect === 'http') socket.end(`HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n${why}\n`);
+    else {
+      socket.destroy();
+      return;
+    }
+    // what is left unread would turn our end into a reset, which can overtake the word
+    socket.resume();
+    const cut = setTimeout(() => socket.destroy(), limits.CLOSE_TIMEOUT_MS);
+    socket.once('close', () => clearTimeout(cut));
+    if (socket.readableEnded) socket.destroySoon();
+    else socket.once('end', () => socket.destroySoon());
+  }
+}
+
+/** A connection on its way to a frontend. */
+interface Accepted {
+  /** As it was accepted; `socket` is the same, or the TLS inside it. */
+  readonly accepted: Socket;
+  readonly socket: Socket;
+  readonly arrival: Arrival;
+  /** Its place among all connections is taken by the framed connection. */
+  readonly leavePlace: () => void;
+}
+
+type Door = 'native' | 'range' | 'http' | 'unusable' | 'tls';
+
+/** What comes in at the port: TLS, or one of the dialects in clear text. */
+function doorOf(head: Uint8Array, complete: boolean): Door | 'unclear' {
+  return head[0] === TLS_FIRST_BYTE ? 'tls' : dialectOf(head, complete);
 }
 
 function ignoreBecauseCloseFollows(): void {}

@@ -1,5 +1,6 @@
 /** What the operating system and Node say about a socket, as errors of ours. The only place that knows their codes. */
 import { ShoalError, systemErrorCode, type ErrorCode } from '../errors.ts';
+import { tlsError } from './tls-error.ts';
 
 const MEANINGS: Readonly<Record<string, readonly [code: ErrorCode, meaning: string, hint?: string]>> = {
   ECONNREFUSED: ['peer-gone', 'nothing accepts connections there'],
@@ -36,6 +37,8 @@ const MEANINGS: Readonly<Record<string, readonly [code: ErrorCode, meaning: stri
 /** `what` begins the sentence, e.g. `cannot connect to 192.0.2.1:9001`. An error that is ours already stays as it is. */
 export function socketError(what: string, thrown: unknown): ShoalError {
   if (thrown instanceof ShoalError) return thrown;
+  const disagreement = tlsError(what, thrown);
+  if (disagreement !== undefined) return disagreement;
   const code = systemErrorCode(thrown);
   const known = Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
   if (known !== undefined) {

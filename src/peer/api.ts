@@ -2,6 +2,15 @@
 import type { ContentId, Sha256Hex } from '../content/digest.ts';
 import type { Manifest } from '../content/manifest.ts';
 
+/** PEM texts. */
+export interface TlsFiles {
+  /** This node's certificate and its key; both or none. */
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  /** The authority of the swarm, in place of those the system trusts. */
+  readonly ca?: string | undefined;
+}
+
 export interface NodeOptions {
   /** Base URLs of trackers, tried in order. */
   readonly trackerUrls: readonly string[];
@@ -16,6 +25,8 @@ export interface NodeOptions {
   readonly limitDown?: number | undefined;
   /** Of a private swarm (contract/token.ts): what the tracker is shown, and what peers prove to each other. */
   readonly token?: string | undefined;
+  /** Certificates of an encrypted swarm: for calls to the tracker and, with all three, between peers. */
+  readonly tls?: TlsFiles | undefined;
   /** The data home below which other processes of this user find the node; undefined: it has no control socket. */
   readonly controlHome?: string | undefined;
 }

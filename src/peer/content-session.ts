@@ -106,6 +106,7 @@ export class ContentSession {
   #receivedBytes = 0;
   #lastProgressAtMs: number;
   #lastDiskError: ShoalError | undefined;
+  #lastRefusal: ShoalError | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -191,6 +192,11 @@ export class ContentSession {
     return ranges;
   }
 
+  /** Why a source did not let us in, where one said so. */
+  get lastRefusal(): ShoalError | undefined {
+    return this.#lastRefusal;
+  }
+
   get lastDiskError(): ShoalError | undefined {
     return this.#lastDiskError;
   }
@@ -216,7 +222,9 @@ export class ContentSession {
     this.#post({ type: 'candidates', candidates, listed });
   }
 
-  dialFailed(key: string): void {
+  /** @param refusal what the source said, if it was that it does not let us in. */
+  dialFailed(key: string, refusal?: ShoalError): void {
+    this.#lastRefusal = refusal ?? this.#lastRefusal;
     this.#post({ type: 'dial-failed', key });
   }
 

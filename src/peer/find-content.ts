@@ -7,7 +7,7 @@ import { isSha256Hex, type ContentId, type Sha256Hex } from '../content/digest.t
 import { parseCatalogueName, parseEntryName, type EntryName } from '../content/entry-name.ts';
 import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
-import type { GetOptions } from './api.ts';
+import type { GetOptions, TlsFiles } from './api.ts';
 import type { Located, LocateOptions, TrackerClient } from './tracker-client.ts';
 import { parseWanted, type Wanted } from './wanted.ts';
 
@@ -33,6 +33,7 @@ export interface FindHost {
   /** 32 hex digits. */
   readonly peerId: string;
   readonly tracker: TrackerClient;
+  readonly tls?: TlsFiles | undefined;
   fetchManifest(address: string, contentId: ContentId, signal: AbortSignal): Promise<Manifest>;
 }
 
@@ -41,7 +42,7 @@ const MANIFEST_PEERS_MAX = 4;
 
 /** `located` is undefined when the tracker was not needed. Throws `no-such-name`, `tracker-unreachable`, `integrity` or `usage`. */
 export async function findContent(host: FindHost, options: GetOptions, signal: AbortSignal): Promise<FoundContent> {
-  const asked = await parseWanted(options.what, signal);
+  const asked = await parseWanted(options.what, signal, host.tls);
   const { located, below } = await locate(host, asked, options, signal);
   const wanted = await learnContent(host, asked, located, options, signal);
   checkExpected(wanted, options.expectedSha256);
@@ -135,15 +136,22 @@ async function learnManifest(
     ...(options.from ?? []),
     ...native.flatMap((source) => source.addresses.slice(0, 1).map(formatSourceAddress)),
   ];
+  let refusal: unknown;
   for (const address of addresses.slice(0, MANIFEST_PEERS_MAX)) {
     try {
       return await host.fetchManifest(address, contentId, signal);
     } catch (error) {
       if (signal.aborted) throw error;
+      if (ShoalError.from(error).code === 'not-allowed') refusal = error;
       // the next one, or the tracker, may have it
     }
   }
-  return await host.tracker.manifest(contentId, signal);
+  try {
+    return await host.tracker.manifest(contentId, signal);
+  } catch (error) {
+    // a peer's refusal says more than the silence of a tracker that was not needed
+    throw located === undefined && refusal !== undefined ? refusal : error;
+  }
 }
 
 function checkExpected(wanted: WantedContent, expected: Sha256Hex | undefined): void {

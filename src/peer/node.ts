@@ -8,10 +8,11 @@ import { isFolderName } from '../content/entry-name.ts';
 import { chunkDigest, type Manifest } from '../content/manifest.ts';
 import { parseToken } from '../contract/token.ts';
 import { ShoalError } from '../errors.ts';
-import { CHUNK_WORKERS_BYTES_MIN, CONTROL_CHUNK_RANGES_MAX } from '../limits.ts';
+import { CHUNK_WORKERS_BYTES_MIN, CONTROL_CHUNK_RANGES_MAX, FIRST_BYTE_TIMEOUT_MS } from '../limits.ts';
 import { formatAddress } from '../net/address.ts';
 import { ConnectionSet } from '../net/connection-set.ts';
 import { listen, type Listener } from '../net/listener.ts';
+import type { PeerTls } from '../net/peer-tls.ts';
 import { openSwarmKey, privateSwarmKeys, type SwarmKeys } from '../net/swarm-key.ts';
 import { createChunkWorkers, type SharedBytes } from '../storage/chunk-workers.ts';
 import { createFolderWorkers } from '../storage/folder-workers.ts';
@@ -26,6 +27,7 @@ import type {
   NodeStatus,
   PeerNode,
   ShareOptions,
+  TlsFiles,
   TransferChunks,
   TransferStatus,
 } from './api.ts';
@@ -52,15 +54,23 @@ const NO_NAMES: ReadonlySet<string> = new Set();
 export async function createNode(options: NodeOptions, cwd: string = process.cwd()): Promise<PeerNode> {
   const secret = options.token === undefined ? undefined : parseToken(options.token).readPart;
   const keys = secret === undefined ? openSwarmKey : await privateSwarmKeys(secret);
-  const node = new Node(options, keys, cwd);
+  const node = new Node(options, keys, await openTls(options.tls), cwd);
   await node.open();
   return node;
+}
+
+/** TLS between peers takes a certificate, its key and the authority; an authority alone is for the tracker only. */
+async function openTls({ cert, key, ca }: TlsFiles = {}): Promise<PeerTls | undefined> {
+  if (cert === undefined || key === undefined || ca === undefined) return undefined;
+  const { createPeerTls } = await import('../net/peer-tls.ts');
+  return createPeerTls({ cert, key, ca }, FIRST_BYTE_TIMEOUT_MS);
 }
 
 class Node implements PeerNode {
   readonly peerId: string;
   readonly #clock = (): number => performance.now();
   readonly #options: NodeOptions;
+  readonly #tls: PeerTls | undefined;
   readonly #cwd: string;
   readonly #workers = createChunkWorkers();
   readonly #folderWorkers = createFolderWorkers();
@@ -80,11 +90,12 @@ class Node implements PeerNode {
   #rangeSentBytes = 0;
   #closed: Promise<void> | undefined;
 
-  constructor(options: NodeOptions, swarmKeys: SwarmKeys, cwd: string) {
+  constructor(options: NodeOptions, swarmKeys: SwarmKeys, tls: PeerTls | undefined, cwd: string) {
     const upBytesPerSecond = options.limitUp ?? Number.POSITIVE_INFINITY;
     const downBytesPerSecond = options.limitDown ?? Number.POSITIVE_INFINITY;
     const peerId = randomBytes(16);
     this.#options = options;
+    this.#tls = tls;
     this.#cwd = cwd;
     this.peerId = toHex(peerId);
     this.#uploader = new Uploader(createSendBuffers(), upBytesPerSecond, this.#clock);
@@ -95,6 +106,7 @@ class Node implements PeerNode {
       uploader: this.#uploader,
       clock: this.#clock,
       downBytesPerSecond,
+      tls,
       dialNative: (session, contentId, candidate, signal) =>
         this.#native.dial(session, contentId, candidate.addresses, candidate.key, signal),
       probe: (contentId, address, key, signal) => this.#native.probe(contentId, address, key, signal),
@@ -102,6 +114,7 @@ class Node implements PeerNode {
     this.#native = new NativeFrontend({
       peerId,
       swarmKeys,
+      tls,
       connections: this.#connections,
       listenPort: () => this.#listener?.address.port ?? 0,
       sessionOf: (contentId) => this.#sessionOf(contentId),
@@ -115,7 +128,7 @@ class Node implements PeerNode {
         this.#rangeSentBytes += byteCount;
       },
     });
-    this.#tracker = createTrackerClient({ urls: options.trackerUrls, token: options.token });
+    this.#tracker = createTrackerClient({ urls: options.trackerUrls, token: options.token, tls: options.tls });
     this.#announcer = new Announcer({
       client: this.#tracker,
       peerId: this.peerId,
@@ -138,6 +151,7 @@ class Node implements PeerNode {
     this.#listener = await listen({
       ...this.#options.listen,
       connections: this.#connections,
+      tls: this.#tls,
       onNative: (connection, arrival) => void this.#native.accept(connection, arrival),
       onRange: (arrival) => {
         if (this.#options.token !== undefined) {
@@ -344,6 +358,7 @@ class Node implements PeerNode {
     return {
       peerId: this.peerId,
       tracker: this.#tracker,
+      tls: this.#options.tls,
       clock: this.#clock,
       // the session writes what it received, and that lies in shared memory
       writeChunk: (descriptor, bytes, position) => this.#workers.write(descriptor, bytes as SharedBytes, position),

@@ -5,6 +5,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { chunkBytes, chunkOffset, type ChunkLayout } from '../content/chunk-layout.ts';
+import type { PeerTls } from '../net/peer-tls.ts';
 import { DIAL_TIMEOUT_MS, FRAGMENT_BYTES_MAX, RANGE_STALL_TIMEOUT_MS } from '../limits.ts';
 import type { CloseReason, SwarmMessage } from '../swarm/facts.ts';
 import type { IncomingFragment } from '../swarm/requests.ts';
@@ -18,6 +19,8 @@ const FAILURES_MAX = 3;
 export interface RangeSourceOptions {
   readonly host: string;
   readonly port: number;
+  /** Of an encrypted swarm. */
+  readonly tls?: PeerTls | undefined;
   /** The name under which this source shares the content. */
   readonly name: string;
   readonly layout: ChunkLayout;
@@ -97,14 +100,15 @@ export class RangeSource implements PeerLink {
   }
 
   #fetch(requestId: number, chunkIndex: number): void {
-    const { host, port, name, layout } = this.#options;
+    const { host, port, tls, name, layout } = this.#options;
     const start = chunkOffset(layout, chunkIndex);
     const total = chunkBytes(layout, chunkIndex);
     const askedAtMs = performance.now();
-    const socket = connect({ host, port, timeout: DIAL_TIMEOUT_MS });
+    const where = { host, port };
+    const socket = (tls === undefined ? connect(where) : tls.connect(where)).setTimeout(DIAL_TIMEOUT_MS);
     this.#sockets.set(requestId, socket);
     let received = 0;
-    socket.once('connect', () => {
+    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       socket.setTimeout(RANGE_STALL_TIMEOUT_MS);
       socket.write(`${name}:${start}:${start + total}\n`);
     });

@@ -10,6 +10,7 @@ import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import { SESSION_IDLE_MS } from '../limits.ts';
 import { parseAddress } from '../net/address.ts';
+import type { PeerTls } from '../net/peer-tls.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { Candidate, LinkId } from '../swarm/facts.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
@@ -52,6 +53,8 @@ export interface SessionsOptions {
   readonly clock: () => number;
   /** Of the node, over all contents; Infinity: none. */
   readonly downBytesPerSecond: number;
+  /** Of an encrypted swarm. */
+  readonly tls?: PeerTls | undefined;
   /** Connects natively and joins the session; rejects when no address answers. */
   readonly dialNative: (
     session: ContentSession,
@@ -180,16 +183,20 @@ export class Sessions {
       if (candidate.dialect === 'native' && manifest !== undefined) {
         await this.#options.dialNative(session, manifest.contentId, candidate, this.#abort.signal);
       } else this.#useRange(session, plan, candidate);
-    } catch {
+    } catch (thrown) {
+      const error = ShoalError.from(thrown);
+      if (error.code === 'not-allowed') session.dialFailed(candidate.key, error);
       // whoever was named by hand may speak only the range dialect
-      if (candidate.dialect === 'native' && candidate.rangeName !== undefined) this.#useRange(session, plan, candidate);
+      else if (candidate.dialect === 'native' && candidate.rangeName !== undefined)
+        this.#useRange(session, plan, candidate);
       else session.dialFailed(candidate.key);
     }
   }
 
   #useRange(session: ContentSession, plan: SessionPlan, candidate: Candidate): void {
     const { host, port } = parseAddress(candidate.addresses[0] ?? '');
-    const source = new RangeSource({ host, port, name: candidate.rangeName ?? plan.name, layout: plan.layout });
+    const { tls } = this.#options;
+    const source = new RangeSource({ host, port, tls, name: candidate.rangeName ?? plan.name, layout: plan.layout });
     source.start(session.linked(source, { outbound: true, dialledKey: candidate.key }));
   }
 

@@ -5,12 +5,14 @@
 import type { CallName } from '../contract/messages.ts';
 import * as limits from '../limits.ts';
 import { ShoalError, systemErrorCode } from '../errors.ts';
+import type { TlsFiles } from './api.ts';
 import { CallProblem, openTrackerHttp, type CallAnswer, type CallInput, type TrackerHttp } from './tracker-http.ts';
 
 export interface FailoverOptions {
   /** Base URLs, tried in order. */
   readonly urls: readonly string[];
   readonly token?: string | undefined;
+  readonly tls?: TlsFiles | undefined;
   readonly timeoutMs: number;
 }
 
@@ -27,7 +29,7 @@ export interface Failover {
 export function createFailover(options: FailoverOptions): Failover {
   if (options.urls.length === 0)
     throw new ShoalError('usage', 'no tracker is given', { hint: 'give one with --tracker URL' });
-  const endpoints = options.urls.map((url) => openTrackerHttp(url, options.token));
+  const endpoints = options.urls.map((url) => openTrackerHttp(url, options));
   const closed = new AbortController();
   let current = 0;
 

@@ -8,6 +8,7 @@ import { digestBytes, type ContentId, type Sha256Function } from '../content/dig
 import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { dialectsToWire, type Dialect } from '../contract/dialects.ts';
 import * as limits from '../limits.ts';
+import type { TlsFiles } from './api.ts';
 import { createFailover } from './tracker-client-failover.ts';
 import * as wire from './tracker-client-wire.ts';
 import type {
@@ -27,6 +28,8 @@ export interface TrackerClientOptions {
   /** Base URLs, tried in order; the one that answered last comes first. */
   readonly urls: readonly string[];
   readonly token?: string | undefined;
+  /** Of https: our certificate, and the authority to trust instead of the system's. */
+  readonly tls?: TlsFiles | undefined;
   /** For each attempt of a call. */
   readonly timeoutMs?: number | undefined;
 }
@@ -118,8 +121,8 @@ export interface TrackerClient {
 }
 
 export function createTrackerClient(options: TrackerClientOptions): TrackerClient {
-  const { urls, token, timeoutMs = limits.TRACKER_CALL_TIMEOUT_MS } = options;
-  const failover = createFailover({ urls, token, timeoutMs });
+  const { urls, token, tls, timeoutMs = limits.TRACKER_CALL_TIMEOUT_MS } = options;
+  const failover = createFailover({ urls, token, tls, timeoutMs });
 
   const uploadManifest = async (peerId: string, manifest: Manifest, signal?: AbortSignal): Promise<void> => {
     const { bytes } = manifest;

@@ -13,7 +13,7 @@ afterEach(async () => {
 async function answering(listener: RequestListener, token?: string): Promise<TrackerHttp> {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const tracker = openTrackerHttp(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, token);
+  const tracker = openTrackerHttp(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, { token });
   ends.push(async () => {
     tracker.close();
     server.closeAllConnections();

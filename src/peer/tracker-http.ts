@@ -8,6 +8,8 @@ import { decodeMessage, encodeMessage, type InputOf, type MessageOf } from '../c
 import { CALLS, SERVICE_NAME, type CallName } from '../contract/messages.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
+import { tlsError } from '../net/tls-error.ts';
+import type { TlsFiles } from './api.ts';
 
 export type CallInput<N extends CallName> = InputOf<(typeof CALLS)[N]['request']>;
 export type CallAnswer<N extends CallName> = MessageOf<(typeof CALLS)[N]['answer']>;
@@ -38,13 +40,18 @@ export interface TrackerHttp {
   close(): void;
 }
 
+export interface TrackerHttpOptions {
+  readonly token?: string | undefined;
+  readonly tls?: TlsFiles | undefined;
+}
+
 /** Before each message of a stream: flags, and its length in 4 bytes. */
 const ENVELOPE_BYTES = 5;
 const FLAG_COMPRESSED = 1;
 const FLAG_END = 2;
 
 /** Throws `usage` for what is not an http or https URL. */
-export function openTrackerHttp(text: string, token: string | undefined): TrackerHttp {
+export function openTrackerHttp(text: string, { token, tls }: TrackerHttpOptions = {}): TrackerHttp {
   const url = text.replace(/\/+$/u, '');
   const base = URL.parse(url);
   if (base === null || (base.protocol !== 'http:' && base.protocol !== 'https:')) {
@@ -55,6 +62,7 @@ export function openTrackerHttp(text: string, token: string | undefined): Tracke
   // an import would touch every export of the module, and one of them loads all of fetch: a third of the time of a short `get`
   const http = process.getBuiltinModule(base.protocol === 'https:' ? 'node:https' : 'node:http');
   const agent: Agent = new http.Agent({
+    ...(base.protocol === 'https:' ? tls : {}),
     keepAlive: true,
     maxSockets: limits.TRACKER_CONNECTIONS_MAX,
     scheduling: 'lifo',
@@ -92,7 +100,7 @@ export function openTrackerHttp(text: string, token: string | undefined): Tracke
         return decodeMessage(CALLS[name].answer, body);
       } catch (error) {
         if (late.aborted && !signal.aborted) throw new CallProblem('late', 'no answer in time', error);
-        throw asProblem(error);
+        throw asProblem(url, error);
       }
     },
     async *stream(name, input, signal) {
@@ -104,7 +112,7 @@ export function openTrackerHttp(text: string, token: string | undefined): Tracke
         if (response.statusCode !== 200) throw refusal(response, await readAll(response));
         for await (const message of messagesOf(response)) yield decodeMessage(CALLS[name].answer, message);
       } catch (error) {
-        throw asProblem(error);
+        throw asProblem(url, error);
       }
     },
     close: () => agent.destroy(),
@@ -207,7 +215,9 @@ function jsonOf(bytes: Uint8Array): unknown {
   }
 }
 
-function asProblem(error: unknown): ShoalError | CallProblem {
+function asProblem(url: string, error: unknown): ShoalError | CallProblem {
   if (error instanceof ShoalError || error instanceof CallProblem) return error;
+  const disagreement = tlsError(`cannot connect to ${url}`, error);
+  if (disagreement !== undefined) return disagreement;
   return new CallProblem('connection', error instanceof Error ? error.message : String(error), error);
 }

@@ -149,6 +149,10 @@ export class Transfer {
     const seconds = Math.round(stallTimeoutMs / 1000);
     const hint = 'the partial file is kept: the same command goes on where it stopped';
     const { name } = this.#wanted;
+    if (session.linkCount === 0 && session.lastRefusal !== undefined) {
+      const { code, message, hint: remedy } = session.lastRefusal;
+      return new ShoalError(code, `no source of ${name} lets this node in: ${message}`, { hint: remedy || hint });
+    }
     if (session.linkCount === 0)
       return new ShoalError('no-source', `no source of ${name} could be reached for ${seconds} s`, { hint });
     return new ShoalError(

@@ -15,6 +15,7 @@ async function open(firstBytesMs = 60_000): Promise<number> {
     http1: (request, response) => void response.end(`one ${request.method} ${request.url}`),
     http2: (request, response) => void response.end(`two ${request.method} ${request.url}`),
     onBroken: (_error, socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    refusal: (why) => ({ status: 403, headers: {}, body: why }),
     firstBytesMs,
   });
   return (await port.listen('127.0.0.1', 0)).port;

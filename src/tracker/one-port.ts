@@ -3,7 +3,7 @@
  * or, with a certificate, over TLS. The first bytes of a connection choose its server; neither server listens itself. Owns sockets
  * and sessions and closes them in bounded time; knows nothing of what is said over them.
  */
-import { createServer as createHttp1, type RequestListener, type Server as Http1Server } from 'node:http';
+import { createServer as createHttp1, STATUS_CODES, type RequestListener, type Server as Http1Server } from 'node:http';
 import {
   createServer as createHttp2,
   type Http2Server,
@@ -12,7 +12,7 @@ import {
   type ServerHttp2Session,
 } from 'node:http2';
 import { createServer as createTcp, type AddressInfo, type Server, type Socket } from 'node:net';
-import { createServer as createTls, type Server as TlsServer } from 'node:tls';
+import { createServer as createTls, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import * as limits from '../limits.ts';
 
 export interface OnePortOptions {
@@ -20,10 +20,27 @@ export interface OnePortOptions {
   readonly http2: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
   /** What is said to a connection whose first request is broken; closes it. */
   readonly onBroken: (error: Error & { code?: string }, socket: Socket) => void;
-  /** PEM. With it the port takes TLS only. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
+  /** PEM. With it the port takes TLS only; with an authority, only from those who have a certificate by it. */
+  readonly tls?: TrackerTls | undefined;
+  /** What is answered, in clear text or over TLS, to the first request of a connection that is not taken. */
+  readonly refusal: (why: NotTaken) => Refusal;
   /** A connection whose first byte does not come within this is closed. */
   readonly firstBytesMs?: number;
+}
+
+export type NotTaken = 'clear-text' | 'certificate';
+
+export interface Refusal {
+  readonly status: number;
+  /** In small letters, without the length. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface TrackerTls {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  readonly ca?: string | Buffer | undefined;
 }
 
 export interface OnePort {
@@ -47,19 +64,47 @@ export function createOnePort(options: OnePortOptions): OnePort {
 
   const look = (socket: Socket): void => {
     undecided.add(socket);
-    lookAtFirstBytes(socket, firstBytesMs, (isHttp2) => {
+    lookAtFirstBytes(socket, firstBytesMs, (head) => {
       undecided.delete(socket);
-      if (isHttp2 !== undefined) (isHttp2 ? two : one).emit('connection', socket);
+      if (head !== undefined) (isPreface(head) ? two : one).emit('connection', socket);
     });
   };
-  const secure = options.tls === undefined ? undefined : createSecure(options.tls, firstBytesMs, look);
+  const refuse = (why: NotTaken, socket: Socket): void => {
+    socket.on('error', () => socket.destroy());
+    // an answer that comes before the question is not read by everybody
+    lookAtFirstBytes(socket, firstBytesMs, (head) => {
+      if (head === undefined) return;
+      const cut = setTimeout(() => socket.destroy(), REFUSED_CUT_MS);
+      socket.once('close', () => clearTimeout(cut));
+      const refusal = options.refusal(why);
+      if (isPreface(head)) refusingHttp2(refusal).emit('connection', socket);
+      else {
+        socket.resume();
+        socket.end(refusalText(refusal));
+      }
+    });
+  };
+  const { tls } = options;
+  const secure =
+    tls === undefined
+      ? undefined
+      : createSecure(tls, firstBytesMs, (socket) => {
+          if (tls.ca === undefined || socket.authorized) look(socket);
+          else refuse('certificate', socket);
+        });
   const server = createTcp({ noDelay: true, keepAlive: true }, (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     if (secure === undefined) look(socket);
     else {
       socket.on('error', () => socket.destroy());
-      secure.emit('connection', socket);
+      undecided.add(socket);
+      lookAtFirstBytes(socket, firstBytesMs, (head) => {
+        undecided.delete(socket);
+        if (head === undefined) return;
+        if (head[0] === TLS_FIRST_BYTE) secure.emit('connection', socket);
+        else refuse('clear-text', socket);
+      });
     }
   });
   server.maxConnections = limits.TRACKER_SOCKETS_MAX;
@@ -88,6 +133,10 @@ export function createOnePort(options: OnePortOptions): OnePort {
 }
 
 const IDLE_SWEEP_MS = 20;
+/** Whoever is refused may read the answer for so long. */
+const REFUSED_CUT_MS = 1_000;
+/** A handshake record. */
+const TLS_FIRST_BYTE = 0x16;
 
 function createOne({ http1, onBroken }: OnePortOptions): Http1Server {
   const server = createHttp1({ requestTimeout: limits.TRACKER_REQUEST_TIMEOUT_MS }, http1);
@@ -106,6 +155,23 @@ function createTwo({ http2 }: OnePortOptions): Http2Server {
 /** Node takes this in megabytes: room for one body of CALL_BODY_BYTES_MAX and the headers of every stream. */
 const SESSION_MEMORY_MB = 10;
 
+/** HTTP/2 that says the same to every request. */
+function refusingHttp2({ status, headers, body }: Refusal): Http2Server {
+  const server = createHttp2((_request, response) => {
+    response.writeHead(status, headers);
+    response.end(body);
+  });
+  server.on('session', (session: ServerHttp2Session) => session.on('error', () => session.destroy()));
+  return server;
+}
+
+/** The same as an answer of HTTP/1.1, with the end of the connection. */
+function refusalText({ status, headers, body }: Refusal): string {
+  const all = { ...headers, 'content-length': String(Buffer.byteLength(body)), connection: 'close' };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`;
+}
+
 function keepSession(session: ServerHttp2Session, sessions: Set<ServerHttp2Session>): void {
   sessions.add(session);
   let streams = 0;
@@ -121,13 +187,17 @@ function keepSession(session: ServerHttp2Session, sessions: Set<ServerHttp2Sessi
   });
 }
 
-function createSecure(
-  tls: NonNullable<OnePortOptions['tls']>,
-  handshakeTimeout: number,
-  onSocket: (socket: Socket) => void,
-): TlsServer {
+function createSecure(tls: TrackerTls, handshakeTimeout: number, onSocket: (socket: TLSSocket) => void): TlsServer {
   const server = createTls(
-    { ...tls, ALPNProtocols: ['h2', 'http/1.1'], minVersion: 'TLSv1.2', handshakeTimeout },
+    {
+      ...tls,
+      ALPNProtocols: ['h2', 'http/1.1'],
+      minVersion: 'TLSv1.2',
+      handshakeTimeout,
+      requestCert: tls.ca !== undefined,
+      // judged by us, so that the other side hears why
+      rejectUnauthorized: false,
+    },
     onSocket,
   );
   // whoever fails the handshake has gone or speaks something else: there is nothing to answer
@@ -135,16 +205,22 @@ function createSecure(
   return server;
 }
 
-/** Calls back once: HTTP/2 or not, or undefined for a connection that ended or said nothing in time. Bytes seen are given back. */
-function lookAtFirstBytes(socket: Socket, timeoutMs: number, then: (isHttp2: boolean | undefined) => void): void {
+/** Whether it begins as HTTP/2 does, as far as it goes. */
+function isPreface(head: Buffer): boolean {
+  const length = Math.min(head.length, PREFACE.length);
+  return PREFACE.compare(head, 0, length, 0, length) === 0;
+}
+
+/** Calls back once: with what came first, or undefined for a connection that ended or said nothing in time. Bytes seen are given back. */
+function lookAtFirstBytes(socket: Socket, timeoutMs: number, then: (head: Buffer | undefined) => void): void {
   let head: Buffer = Buffer.alloc(0);
-  const done = (isHttp2: boolean | undefined): void => {
+  const done = (seen: Buffer | undefined): void => {
     clearTimeout(timer);
     socket.off('readable', look);
     socket.off('end', drop);
     socket.off('error', drop);
     socket.off('close', drop);
-    then(isHttp2);
+    then(seen);
   };
   const drop = (): void => {
     done(undefined);
@@ -155,10 +231,9 @@ function lookAtFirstBytes(socket: Socket, timeoutMs: number, then: (isHttp2: boo
     for (let bytes = socket.read() as Buffer | null; bytes !== null; bytes = socket.read() as Buffer | null)
       head = head.length === 0 ? bytes : Buffer.concat([head, bytes]);
     if (head.length === 0) return;
-    const length = Math.min(head.length, PREFACE.length);
-    const alike = PREFACE.compare(head, 0, length, 0, length) === 0;
-    if (alike && length < TELLING_BYTES) return; // bytes given back now would make the socket readable at once, again and again
-    done(alike);
+    // bytes given back now would make the socket readable at once, again and again
+    if (isPreface(head) && head.length < TELLING_BYTES) return;
+    done(head);
     socket.unshift(head);
   };
   const timer = setTimeout(drop, timeoutMs);

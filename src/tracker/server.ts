@@ -18,7 +18,7 @@ import { docsRoutes } from './frontends/docs.ts';
 import { guardRest, guardRpc } from './frontends/guard.ts';
 import { createHotPath } from './frontends/hot-path.ts';
 import { countCalls, createMetrics, type Metrics } from './frontends/metrics.ts';
-import { installErrorHandlers, refuseBrokenRequest, sendError } from './frontends/rest-errors.ts';
+import { installErrorHandlers, refuseBrokenRequest, connectionRefusal, sendError } from './frontends/rest-errors.ts';
 import { callerOf, restRoutes } from './frontends/rest.ts';
 import { callerKey, rpcRoutes } from './frontends/rpc.ts';
 import { createOnePort, type OnePort, type OnePortOptions } from './one-port.ts';
@@ -39,7 +39,7 @@ export interface TrackerOptions {
   readonly log?: Logger | undefined;
   /** Makes the tracker private: calls have to carry it, or the part of it that reads (contract/token.ts). */
   readonly token?: string | undefined;
-  /** With a certificate the tracker takes TLS only. */
+  /** With a certificate the tracker takes TLS only; with an authority too, only from those who have a certificate by it. */
   readonly tls?: OnePortOptions['tls'];
   /** Shorter leases, for tests. */
   readonly leaseMs?: number | undefined;
@@ -139,7 +139,7 @@ function listenersOf(
       createContextValues().set(callerKey, { observedHost: observedHostOf(socket.remoteAddress) }),
     fallback: (request, response) => http1(request as IncomingMessage, response as ServerResponse),
   });
-  return { http1, http2, onBroken: refuseBrokenRequest };
+  return { http1, http2, onBroken: refuseBrokenRequest, refusal: connectionRefusal };
 }
 
 /** Both frontends on one Fastify instance, not yet listening. */

@@ -100,6 +100,7 @@ export const GOODBYE_CODES = {
   duplicate: 5,
   'unknown-content': 6,
   timeout: 7,
+  'not-allowed': 8,
 } as const satisfies Record<GoodbyeReason, number>;
 
 /** The reason a code stands for, in one of the three tables above; undefined for a code it does not have. */

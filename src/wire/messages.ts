@@ -148,7 +148,8 @@ export type GoodbyeReason =
   | 'integrity'
   | 'duplicate'
   | 'unknown-content'
-  | 'timeout';
+  | 'timeout'
+  | 'not-allowed';
 /** Last message: why the sender closes. */
 export interface GoodbyeMessage {
   readonly type: 'goodbye';

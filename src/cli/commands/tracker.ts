@@ -1,13 +1,13 @@
 /** `shoal tracker`: runs a tracker until it is asked to end. */
 import { InvalidArgumentError, Option } from 'commander';
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ShoalError } from '../../errors.ts';
 import { addTrackerStart } from '../aliases.ts';
 import { interrupted } from '../interrupt.ts';
 import { parsePort } from '../rates.ts';
-import { examples, globalOptions, type DefineCommand, type Runtime } from '../runtime.ts';
+import type { TrackerOptions } from '../../tracker/server.ts';
+import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 
 interface TrackerFlags {
   readonly host: string;
@@ -15,8 +15,6 @@ interface TrackerFlags {
   readonly data?: string;
   readonly store: StoreFlag;
   readonly peerExchange: boolean;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
 }
 
 const HOST_DEFAULT = '0.0.0.0';
@@ -37,34 +35,37 @@ export const defineTracker: DefineCommand = (command, runtime) => {
     .addOption(
       new Option('--no-peer-exchange', 'peers are not to tell each other of peers: who is not listed is not found'),
     )
-    .addOption(new Option('--tls-cert <file>', 'certificate in PEM: the port then takes https and no clear text'))
-    .addOption(new Option('--tls-key <file>', 'its private key in PEM'))
     .addHelpText(
       'after',
       examples(
         ['shoal tracker', 'on port 9000 of all addresses'],
         ['shoal tracker --host 127.0.0.1', 'for this machine only'],
+        ['shoal tracker --tls shoal-certs/NAME', 'encrypted, for those with a certificate: see shoal cert'],
+        ['shoal tracker --tls-cert FILE --tls-key FILE', 'https, for anybody'],
         ['shoal tracker --store valkey://10.0.0.5:6379', 'one of several trackers that share their state'],
         ['shoal tracker start 127.0.0.1 9000', 'the same, as the third document writes it'],
         ['shoal tracker --port 0 --store memory --json', 'for a test: any free port, nothing kept'],
       ),
     )
-    .action((flags: TrackerFlags) => runTracker(flags, globalOptions(command).token, runtime));
+    .action((flags: TrackerFlags) => runTracker(flags, globalOptions(command), runtime));
   addTrackerStart(command, (place) =>
-    runTracker({ ...command.opts<TrackerFlags>(), ...place }, globalOptions(command).token, runtime),
+    runTracker({ ...command.opts<TrackerFlags>(), ...place }, globalOptions(command), runtime),
   );
 };
 
-async function runTracker(flags: TrackerFlags, token: string | undefined, runtime: Runtime): Promise<void> {
+async function runTracker(flags: TrackerFlags, shared: GlobalOptions, runtime: Runtime): Promise<void> {
   const { output, interrupt, services, env } = runtime;
   const { host, port, store, peerExchange } = flags;
   const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
-  const tls = readTls(flags);
+  const { token } = shared;
+  const tls = trackerTls(shared);
   const tracker = await services.startTracker({ host, port, ...store, dataDir, token, tls, peerExchange });
   try {
     output.event({ event: 'listening', url: tracker.url });
     output.answer(`tracker at ${tracker.url}, its API at ${tracker.url}/docs`);
     if (token !== undefined) output.note('this swarm is private: peers need the token, or the part of it that reads');
+    else if (tls?.ca !== undefined)
+      output.note('this swarm is encrypted: only who has a certificate by its authority comes in');
     else if (!isLoopback(host))
       output.note('this swarm is open: whoever reaches this port can list, share and download; --token closes it');
     output.note('Ctrl+C to stop');
@@ -88,21 +89,14 @@ function parseStore(text: string): StoreFlag {
   throw new InvalidArgumentError('It takes sqlite, memory, or valkey://host:port (several nodes divided by commas).');
 }
 
-function readTls({ tlsCert, tlsKey }: TrackerFlags): { cert: Buffer; key: Buffer } | undefined {
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  if (tlsCert === undefined || tlsKey === undefined)
-    throw new ShoalError('usage', 'TLS takes both a certificate and its key', {
-      hint: 'give --tls-cert and --tls-key',
+function trackerTls({ tls }: GlobalOptions): TrackerOptions['tls'] {
+  if (tls === undefined) return undefined;
+  const { cert, key, ca } = tls;
+  if (cert === undefined || key === undefined)
+    throw new ShoalError('usage', 'a tracker that takes https needs a certificate and its key', {
+      hint: 'give --tls with a folder that shoal cert made, or --tls-cert and --tls-key',
     });
-  return { cert: readPem(tlsCert, '--tls-cert'), key: readPem(tlsKey, '--tls-key') };
-}
-
-function readPem(path: string, flag: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new ShoalError('usage', `cannot read the file of ${flag}, ${path}`, { cause });
-  }
+  return { cert, key, ca };
 }
 
 function dataHome(env: Runtime['env']): string {

@@ -3,15 +3,16 @@
  * given back by `close`.
  */
 import { ShoalError } from '../../errors.ts';
-import type { NodeStatus, PeerNode, SharedEntry } from '../../peer/api.ts';
+import type { NodeStatus, PeerNode, SharedEntry, TlsFiles } from '../../peer/api.ts';
 import type { TrackerClient } from '../../peer/tracker-client.ts';
 import type { Tracker } from '../../tracker/server.ts';
 import { printable } from '../display-width.ts';
-import type { GlobalOptions, Runtime } from '../runtime.ts';
+import { nodeTls, type GlobalOptions, type Runtime } from '../runtime.ts';
 
 export class ShellSession {
   readonly runtime: Runtime;
   readonly #token: string | undefined;
+  readonly #tls: TlsFiles | undefined;
   #trackerUrls: readonly string[];
   #client: TrackerClient | undefined;
   #node: PeerNode | undefined;
@@ -19,10 +20,11 @@ export class ShellSession {
   #tracker: Tracker | undefined;
   readonly #published = new Map<string, SharedEntry>();
 
-  constructor(runtime: Runtime, { trackerUrls, token }: GlobalOptions) {
+  constructor(runtime: Runtime, shared: GlobalOptions) {
     this.runtime = runtime;
-    this.#trackerUrls = trackerUrls;
-    this.#token = token;
+    this.#trackerUrls = shared.trackerUrls;
+    this.#token = shared.token;
+    this.#tls = nodeTls(shared);
   }
 
   get trackerUrls(): readonly string[] {
@@ -39,13 +41,13 @@ export class ShellSession {
   }
 
   async client(): Promise<TrackerClient> {
-    this.#client ??= await this.runtime.services.createTrackerClient({ urls: this.#trackerUrls, token: this.#token });
+    this.#client ??= await this.#open(this.#trackerUrls);
     return this.#client;
   }
 
   /** From now on this is the tracker; the node leaves the one before. Rejects when it does not answer, and stays where it was. */
   async connect(trackerUrls: readonly string[], signal: AbortSignal): Promise<PeerNode> {
-    const client = await this.runtime.services.createTrackerClient({ urls: trackerUrls, token: this.#token });
+    const client = await this.#open(trackerUrls);
     try {
       await client.listPeers({ limit: 1 }, signal);
     } catch (error) {
@@ -66,6 +68,7 @@ export class ShellSession {
     const node = await this.runtime.services.createNode({
       trackerUrls: this.#trackerUrls,
       token: this.#token,
+      tls: this.#tls,
       listen: { host: '0.0.0.0', port: 0 },
     });
     this.#node = node;
@@ -108,6 +111,10 @@ export class ShellSession {
     await this.#leave();
     await this.#tracker?.close();
     this.#tracker = undefined;
+  }
+
+  #open(urls: readonly string[]): Promise<TrackerClient> {
+    return this.runtime.services.createTrackerClient({ urls, token: this.#token, tls: this.#tls });
   }
 
   async #leave(): Promise<void> {

@@ -19,6 +19,7 @@ import { dial } from '../../net/dial.ts';
 import type { FramedConnection, PeerMessage } from '../../net/framed-connection.ts';
 import { acceptHandshake, createHello, dialHandshake, probeHandshake } from '../../net/handshake.ts';
 import type { Arrival } from '../../net/listener.ts';
+import type { PeerTls } from '../../net/peer-tls.ts';
 import type { SwarmKeys } from '../../net/swarm-key.ts';
 import type { CloseReason, SwarmMessage } from '../../swarm/facts.ts';
 import type { IncomingFragment } from '../../swarm/requests.ts';
@@ -35,6 +36,8 @@ export interface NativeHost {
   readonly connections: ConnectionSet;
   /** What we prove, and what the other side has to. */
   readonly swarmKeys: SwarmKeys;
+  /** Of an encrypted swarm. */
+  readonly tls?: PeerTls | undefined;
   /** Port on which we accept, for others to dial back. */
   listenPort(): number;
   /** The session of a content we have or fetch; made if need be. Undefined: we have nothing of it. */
@@ -129,6 +132,7 @@ export class NativeFrontend {
       const connection = await dial({
         ...parseAddress(addressText),
         connections: this.#host.connections,
+        tls: this.#host.tls,
         signal,
       });
       const outcome = await probeHandshake(connection, {
@@ -162,7 +166,8 @@ export class NativeFrontend {
     complete: boolean,
     signal: AbortSignal,
   ): Promise<{ connection: FramedConnection; remote: HelloMessage }> {
-    const connection = await dial({ ...address, connections: this.#host.connections, signal });
+    const { connections, tls } = this.#host;
+    const connection = await dial({ ...address, connections, tls, signal });
     const outcome = await dialHandshake(connection, {
       hello: this.#hello(contentId, complete),
       swarmKey: this.#host.swarmKeys(contentId),
@@ -171,7 +176,7 @@ export class NativeFrontend {
     });
     if (outcome.type === 'linked') return { connection, remote: outcome.remote };
     throw new ShoalError(
-      'peer-gone',
+      outcome.goodbye.reason === 'not-allowed' ? 'not-allowed' : 'peer-gone',
       `${formatAddress(address)} refused: ${outcome.goodbye.reason} ${outcome.goodbye.text}`.trimEnd(),
     );
   }
@@ -245,7 +250,7 @@ function listenAddress(connection: FramedConnection, remote: HelloMessage, addre
 function closeReason(end: ConnectionEnd): CloseReason | undefined {
   if (end.type !== 'closed-there') return undefined;
   const reason = end.goodbye?.reason;
-  return reason === 'unknown-content' ? 'useless' : reason;
+  return reason === 'unknown-content' || reason === 'not-allowed' ? 'useless' : reason;
 }
 
 /** Gathers a manifest part by part. The size another side names is checked before anything is allocated. */

@@ -1,8 +1,10 @@
 /** Every error of a REST call as `{"error":{"code","message"}}` with the status of the error table; nothing of the process shows. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
+import { rpcMetadata } from '../../contract/errors.ts';
 import { ERROR_TABLE, ShoalError, type ErrorCode } from '../../errors.ts';
 import * as limits from '../../limits.ts';
+import type { NotTaken, Refusal } from '../one-port.ts';
 
 interface FailureBody {
   readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint?: string };
@@ -67,6 +69,27 @@ export function refuseBrokenRequest(error: Error & { code?: string }, socket: So
   const body = JSON.stringify(failureBody('usage', message));
   const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
   socket.end(`${head}\r\n\r\n${body}`);
+}
+
+/** What a connection that is not let in is answered, so that REST clients and those of the RPC see why. */
+export function connectionRefusal(why: NotTaken): Refusal {
+  const error =
+    why === 'clear-text'
+      ? new ShoalError('not-allowed', 'this tracker takes https only', {
+          hint: 'write its URL with https://, and give --tls',
+        })
+      : new ShoalError(
+          'not-allowed',
+          'this tracker takes only those who show a certificate by its authority that has not run out',
+          { hint: 'give one with --tls; shoal cert makes them' },
+        );
+  const { http, rpc } = ERROR_TABLE[error.code];
+  const body = { ...failureBody(error.code, error.message, error.hint), code: rpc, message: error.message };
+  return {
+    status: http,
+    headers: { 'content-type': 'application/json', ...rpcMetadata(error) },
+    body: JSON.stringify(body),
+  };
 }
 
 function fastifyProblem(error: FastifyError): { status: number; code: ErrorCode; message: string } | undefined {
