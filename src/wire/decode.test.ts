@@ -294,7 +294,7 @@ describe('FrameDecoder', () => {
     ['a manifest that is too small', '00000009 34 00 0000 00000000 00000037 00', 'says 55'],
     ['an offset no manifest has', '00000004 33 00 0000 02000038', 'asks for offset'],
     ['a goodbye that is not UTF-8', '00000006 3f 00 0000 00 00000000 ff', 'not valid UTF-8'],
-    ['a goodbye for an unknown reason', '00000005 3f 00 0000 08 00000000', 'unknown reason 8'],
+    ['a goodbye for an unknown reason', '00000005 3f 00 0000 09 00000000', 'unknown reason 9'],
   ])('refuses %s', (_what, hex, message) => {
     const problem = problemOf(() => new FrameDecoder(createRecorder()).push(annotatedHex(hex)));
     expect(problem?.code).toBe('protocol');
