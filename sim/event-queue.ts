@@ -1,6 +1,6 @@
 /**
  * Virtual time in whole microseconds: a 4-ary heap in typed arrays, earliest first, ties in the order they were asked for. An event
- * is four small values and no closure, so that a swarm of ten thousand costs little. Every event taken out is mixed into a hash:
+ * is five small values and no closure, so that a swarm of ten thousand costs little. Every event taken out is mixed into a hash:
  * two runs with the same hash did the same things in the same order.
  */
 
@@ -10,6 +10,7 @@ export interface TakenEvent {
   a: number;
   b: number;
   payload: unknown;
+  subject: unknown;
 }
 
 export class EventQueue {
@@ -24,6 +25,7 @@ export class EventQueue {
   #a = new Int32Array(this.#capacity);
   #b = new Float64Array(this.#capacity);
   readonly #payload: unknown[] = [];
+  readonly #subject: unknown[] = [];
   readonly #freeSlots: number[] = [];
   #nowUs = 0;
   #executed = 0;
@@ -47,13 +49,14 @@ export class EventQueue {
   }
 
   /** Asks for an event at `atUs`, rounded up to a whole microsecond, or now if that has passed. `b` may exceed 32 bits. */
-  at(atUs: number, kind: number, a: number, b: number, payload: unknown): void {
+  at(atUs: number, kind: number, a: number, b: number, payload: unknown, subject?: unknown): void {
     const slot = this.#freeSlots.pop() ?? this.#payload.length;
     if (slot >= this.#capacity || this.#size >= this.#capacity) this.#grow();
     this.#kind[slot] = kind;
     this.#a[slot] = a;
     this.#b[slot] = b;
     this.#payload[slot] = payload;
+    this.#subject[slot] = subject;
     const timeUs = Math.max(Math.ceil(atUs), this.#nowUs);
     this.#rise(this.#size++, timeUs, this.#order++, slot);
   }
@@ -70,6 +73,7 @@ export class EventQueue {
     event.a = this.#a[slot] as number;
     event.b = this.#b[slot] as number;
     event.payload = this.#payload[slot];
+    event.subject = this.#subject[slot];
     this.#payload[slot] = undefined;
     this.#freeSlots.push(slot);
     this.#nowUs = timeUs;

@@ -58,6 +58,8 @@ interface Item {
 export interface Stream {
   readonly link: number;
   readonly farLink: number;
+  /** The other direction of the same connection. */
+  back: Stream | undefined;
   readonly from: Host;
   readonly to: Host;
   readonly latencyUs: number;
@@ -82,6 +84,8 @@ export interface Host {
   /** Streams with something to send, in turn. */
   readonly ring: Stream[];
   busy: boolean;
+  /** The piece on the uplink. */
+  readonly serving: { stream: Stream | undefined; item: Item | undefined };
   wakeAtUs: number;
   upFreeAtUs: number;
   downFreeAtUs: number;
@@ -100,6 +104,7 @@ export function createHost(index: number, upBytesPerSecond: number, downBytesPer
     sends: [],
     ring: [],
     busy: false,
+    serving: { stream: undefined, item: undefined },
     wakeAtUs: Number.POSITIVE_INFINITY,
     upFreeAtUs: 0,
     downFreeAtUs: 0,
@@ -117,11 +122,15 @@ export interface NetworkEvents {
   /** Call `pump` at this time. */
   wakeAt(atUs: number, host: Host): void;
   arriveAt(atUs: number, stream: Stream, what: SwarmMessage | SimFragment): void;
+  /** The same message on several streams of one host. */
+  arriveOnAllAt(atUs: number, streams: readonly Stream[], message: SwarmMessage): void;
   /** A fragment has been taken off the host's hands. */
   sent(fragment: SimFragment): void;
 }
 
 const FRAME_OVERHEAD_BYTES = 20;
+/** A message to many that arrives within this everywhere arrives at once: an event less for each. */
+const TOGETHER_US = 500;
 /** Ethernet, IP and TCP with time stamps, for a packet and as a share of full packets. */
 const PACKET_HEADER_BYTES = 66;
 const PACKET_HEADER_SHARE = PACKET_HEADER_BYTES / 1448;
@@ -129,8 +138,6 @@ const PACKET_HEADER_SHARE = PACKET_HEADER_BYTES / 1448;
 export class Network {
   readonly #options: NetworkOptions;
   readonly #events: NetworkEvents;
-  /** The piece on each host's uplink. */
-  readonly #inService = new Map<Host, { readonly stream: Stream; readonly item: Item; readonly bytes: number }>();
 
   constructor(options: NetworkOptions, events: NetworkEvents) {
     this.#options = options;
@@ -143,6 +150,7 @@ export class Network {
     return {
       link,
       farLink,
+      back: undefined,
       from,
       to,
       latencyUs,
@@ -163,20 +171,52 @@ export class Network {
   }
 
   message(stream: Stream, message: SwarmMessage): void {
+    const byteCount = this.#bytesOf(message);
+    const atUs = this.#passMessage(stream, message, byteCount, this.#events.nowUs());
+    if (atUs === undefined) return;
+    stream.arrivesAtUs = atUs;
+    this.#events.arriveAt(atUs, stream, message);
+  }
+
+  /** One message on many streams of a host. What would arrive within a moment arrives in one event. */
+  broadcast(streams: readonly Stream[], message: SwarmMessage): void {
+    const byteCount = this.#bytesOf(message);
+    const nowUs = this.#events.nowUs();
+    const together: Stream[] = [];
+    let earliestUs = 0;
+    let latestUs = 0;
+    for (const stream of streams) {
+      const atUs = this.#passMessage(stream, message, byteCount, nowUs);
+      if (atUs === undefined) continue;
+      if (together.length === 0) earliestUs = atUs;
+      if (Math.abs(atUs - earliestUs) > TOGETHER_US) {
+        stream.arrivesAtUs = atUs;
+        this.#events.arriveAt(atUs, stream, message);
+        continue;
+      }
+      together.push(stream);
+      latestUs = Math.max(latestUs, atUs);
+    }
+    for (const stream of together) stream.arrivesAtUs = latestUs;
+    if (together.length > 0) this.#events.arriveOnAllAt(latestUs, together, message);
+  }
+
+  #bytesOf(message: SwarmMessage): number {
+    return messageBytes(message) + (this.#options.headers ? PACKET_HEADER_BYTES : 0);
+  }
+
+  /** When a message will have arrived; undefined when it has to queue behind others of its stream. */
+  #passMessage(stream: Stream, message: SwarmMessage, byteCount: number, nowUs: number): number | undefined {
     const host = stream.from;
-    const byteCount = messageBytes(message) + (this.#options.headers ? PACKET_HEADER_BYTES : 0);
     host.controlBytes += byteCount;
-    const served = this.#inService.get(host);
-    const behind = stream.items.length > (served?.stream === stream && served.item.leftBytes === 0 ? 1 : 0);
-    if (behind || (this.#options.kernelBytes > 0 && stream.items.length > 0)) {
+    if (stream.items.length > 0 && (this.#options.kernelBytes > 0 || !this.#isLeavingWhole(stream))) {
       this.#push(stream, { message, fragment: undefined, leftBytes: byteCount });
       this.pump(host);
-      return;
+      return undefined;
     }
-    const nowUs = this.#events.nowUs();
     const costUs = byteCount / host.upRate;
     host.upFreeAtUs = Math.max(host.upFreeAtUs, nowUs) + costUs;
-    this.#arrive(stream, message, byteCount, nowUs, nowUs + costUs);
+    return Math.max(this.#occupyDownlink(stream, byteCount, nowUs, nowUs + costUs), stream.arrivesAtUs);
   }
 
   start(send: SimSend): void {
@@ -230,7 +270,8 @@ export class Network {
       host.busy = true;
       if (item.fragment !== undefined) host.busyUs += departUs - startUs;
       stream.window?.sent(bytes, departUs);
-      this.#inService.set(host, { stream, item, bytes: onLink });
+      host.serving.stream = stream;
+      host.serving.item = item;
       if (item.leftBytes === 0)
         this.#arrive(stream, item.message ?? (item.fragment as SimFragment), onLink, startUs, departUs);
       else this.#occupyDownlink(stream, onLink, startUs, departUs);
@@ -247,11 +288,11 @@ export class Network {
 
   /** The piece on the uplink has left. */
   departed(host: Host): void {
-    const served = this.#inService.get(host);
-    this.#inService.delete(host);
+    const { stream, item } = host.serving;
+    host.serving.stream = undefined;
+    host.serving.item = undefined;
     host.busy = false;
-    if (served !== undefined && served.item.leftBytes === 0) {
-      const { stream, item } = served;
+    if (stream !== undefined && item !== undefined && item.leftBytes === 0) {
       if (stream.items[0] === item) stream.items.shift();
       if (stream.items.length === 0) {
         const at = host.ring.indexOf(stream);
@@ -291,6 +332,12 @@ export class Network {
       // decided as late as can be: one fragment for an uplink that is free, unless TCP holds its stream back
       else if (stream.window === undefined || stream.window.roomBytes(nowUs) >= 1448) return;
     }
+  }
+
+  /** All that waits in the stream is on the uplink already. */
+  #isLeavingWhole(stream: Stream): boolean {
+    const { serving } = stream.from;
+    return stream.items.length === 1 && serving.stream === stream && serving.item?.leftBytes === 0;
   }
 
   #push(stream: Stream, item: Item): void {

@@ -86,7 +86,7 @@ export function runAndReport(options: WorldOptions, seconds: () => number, memor
     seederDuplicates: (world.seederChunksAtFirstCopy - layout.chunkCount) / layout.chunkCount,
     uplinks: watch.result(),
     wasted: { all: wasted.late + wasted.cancelled + wasted.corrupt, ...wasted },
-    declinesPerChunk: (world.messages['decline'] ?? 0) / (fetched.length * layout.chunkCount),
+    declinesPerChunk: world.declines / (fetched.length * layout.chunkCount),
     controlShare:
       sum(({ host }) => host.controlBytes) /
       Math.max(

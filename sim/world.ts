@@ -23,6 +23,7 @@ const WAKE = 2;
 const ARRIVE = 3;
 const TIMER = 4;
 const FACT = 5;
+const ARRIVE_ON_ALL = 6;
 
 const WRITE_US = 100;
 /** How often a link with socket buffers finds out how long its path takes. */
@@ -38,9 +39,8 @@ export class World {
   readonly #tracker: SimTracker;
   readonly #random: Random;
   readonly #options: WorldOptions;
-  readonly #streams: (Stream | undefined)[] = [];
   readonly #verifyUs: number;
-  readonly #event: TakenEvent = { kind: 0, a: 0, b: 0, payload: undefined };
+  readonly #event: TakenEvent = { kind: 0, a: 0, b: 0, payload: undefined, subject: undefined };
   #nextLink = 1;
   #finished = 0;
   /** Copies of each chunk at peers that did not have it at the start. */
@@ -53,7 +53,7 @@ export class World {
   /** Chunks that those complete at the start had sent by then. */
   seederChunksAtFirstCopy = 0;
   seederChunksSent = 0;
-  messages: Record<string, number> = {};
+  declines = 0;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -76,6 +76,7 @@ export class World {
         departAt: (atUs, host) => this.#queue.at(atUs, DEPARTED, host.index, 0, host),
         wakeAt: (atUs, host) => this.#queue.at(atUs, WAKE, host.index, 0, host),
         arriveAt: (atUs, stream, what) => this.#arriveAt(atUs, stream, what),
+        arriveOnAllAt: (atUs, streams, message) => this.#arriveOnAllAt(atUs, streams, message),
         sent: (fragment) => this.#sent(fragment),
       },
     );
@@ -130,7 +131,7 @@ export class World {
   #step(untilMs: number): boolean {
     const event = this.#event;
     if (!this.#queue.next(untilMs * 1000, event)) return false;
-    const { kind, a, b, payload } = event;
+    const { kind, a, b, payload, subject } = event;
     switch (kind) {
       case DEPARTED:
         this.#network.departed(payload as Host);
@@ -140,7 +141,10 @@ export class World {
         this.#network.pump(payload as Host);
         break;
       case ARRIVE:
-        this.#arrived(b, payload as SwarmMessage | SimFragment);
+        this.#arrived(subject as Stream, payload as SwarmMessage | SimFragment);
+        break;
+      case ARRIVE_ON_ALL:
+        for (const stream of subject as Stream[]) this.#arrived(stream, payload as SwarmMessage);
         break;
       case TIMER: {
         const peer = this.#byIndex[a] as SimPeer;
@@ -222,7 +226,7 @@ export class World {
     this.#gone(peer);
     for (const stream of peer.links.values()) {
       this.#network.close(stream);
-      const back = this.#streams[stream.farLink];
+      const { back } = stream;
       this.#callAt((this.#queue.nowUs + noticedAfterUs) / 1000, () => {
         if (back !== undefined) this.#unlink(back);
       });
@@ -265,13 +269,36 @@ export class World {
   #tell(peer: SimPeer, fact: SwarmFact): void {
     if (!peer.alive) return;
     const nowMs = this.nowMs + peer.clockAheadMs;
-    for (const action of peer.swarm.step(nowMs, fact)) this.#act(peer, action);
+    const actions = peer.swarm.step(nowMs, fact);
+    for (let at = 0; at < actions.length;) {
+      const action = actions[at] as SwarmAction;
+      if (action.type === 'send' && action.message.type === 'have') {
+        at = this.#tellAll(peer, actions, at, action.message);
+      } else {
+        this.#act(peer, action);
+        at++;
+      }
+    }
     const dueAtMs = peer.swarm.nextDeadline() - peer.clockAheadMs;
     if (dueAtMs >= peer.timerAtMs || dueAtMs === Number.POSITIVE_INFINITY) return;
     // no sooner than a timer of Node could
     const atMs = Math.max(dueAtMs, this.nowMs + 1);
     peer.timerAtMs = atMs;
     this.#queue.at(atMs * 1000, TIMER, peer.index, atMs, undefined);
+  }
+
+  /** Sends a message to everybody for whom it stands in `actions` from `first` on; answers where that ends. */
+  #tellAll(peer: SimPeer, actions: readonly SwarmAction[], first: number, message: SwarmMessage): number {
+    const streams: Stream[] = [];
+    let at = first;
+    for (; at < actions.length; at++) {
+      const action = actions[at] as SwarmAction;
+      if (action.type !== 'send' || action.message !== message) break;
+      const stream = peer.links.get(action.link);
+      if (stream !== undefined) streams.push(stream);
+    }
+    this.#network.broadcast(streams, message);
+    return at;
   }
 
   #tellLater(peer: SimPeer, fact: SwarmFact, delayUs: number): void {
@@ -284,8 +311,8 @@ export class World {
         const stream = peer.links.get(action.link);
         if (stream === undefined) return;
         const { message } = action;
-        this.messages[message.type] = (this.messages[message.type] ?? 0) + 1;
-        if (message.type === 'request' || message.type === 'cancel') this.#watchStalled(peer, stream, message);
+        if (message.type === 'decline') this.declines++;
+        else if (message.type === 'request' || message.type === 'cancel') this.#watchStalled(peer, stream, message);
         this.#network.message(stream, message);
         return;
       }
@@ -364,8 +391,8 @@ export class World {
       const theirs = this.#nextLink++;
       const out = this.#network.createStream(peer.host, target.host, mine, theirs);
       const back = this.#network.createStream(target.host, peer.host, theirs, mine);
-      this.#streams[mine] = out;
-      this.#streams[theirs] = back;
+      out.back = back;
+      back.back = out;
       peer.links.set(mine, out);
       target.links.set(theirs, back);
       this.#tell(target, {
@@ -393,7 +420,7 @@ export class World {
   /** What a ping shows: with socket buffers it waits in queues, and is repeated. */
   #measure(peer: SimPeer, stream: Stream): void {
     if (stream.closed || !peer.alive) return;
-    const back = this.#streams[stream.farLink];
+    const { back } = stream;
     const buffered = (this.#options.kernelBytes ?? 0) > 0 && back !== undefined;
     const rttUs = buffered ? this.#network.delayUs(stream) + this.#network.delayUs(back) : 2 * stream.latencyUs;
     this.#tell(peer, { type: 'rtt', link: stream.link, rttMs: rttUs / 1000 });
@@ -404,7 +431,7 @@ export class World {
   #close(peer: SimPeer, stream: Stream, reason: CloseReason): void {
     stream.closed = true;
     peer.links.delete(stream.link);
-    const back = this.#streams[stream.farLink];
+    const { back } = stream;
     this.#network.close(stream);
     const atUs = Math.max(stream.arrivesAtUs, this.#queue.nowUs + stream.latencyUs);
     this.#queue.at(atUs, CALL, peer.index, 0, () => {
@@ -435,12 +462,16 @@ export class World {
       arriveUs = Math.max(atUs, this.#options.partition.toMs * 1000 + stream.latencyUs);
       stream.arrivesAtUs = arriveUs;
     }
-    this.#queue.at(arriveUs, ARRIVE, stream.to.index, stream.link, what);
+    this.#queue.at(arriveUs, ARRIVE, stream.to.index, stream.link, what, stream);
   }
 
-  #arrived(link: LinkId, what: SwarmMessage | SimFragment): void {
-    const stream = this.#streams[link] as Stream;
-    const far = this.#streams[stream.farLink] as Stream;
+  #arriveOnAllAt(atUs: number, streams: readonly Stream[], message: SwarmMessage): void {
+    if (this.#options.partition !== undefined) for (const stream of streams) this.#arriveAt(atUs, stream, message);
+    else this.#queue.at(atUs, ARRIVE_ON_ALL, streams[0]?.from.index ?? 0, streams.length, message, streams);
+  }
+
+  #arrived(stream: Stream, what: SwarmMessage | SimFragment): void {
+    const far = stream.back as Stream;
     const peer = this.#byIndex[stream.to.index] as SimPeer;
     if (far.closed || !peer.alive) return;
     if ('send' in what) this.#fragment(peer, far.link, what);

@@ -6,6 +6,9 @@
 /** `named`: not an IP address in its usual form; nothing is known of it. */
 export type AddressScope = 'global' | 'private' | 'loopback' | 'link-local' | 'unusable' | 'named';
 
+const DOT = 0x2e;
+const ZERO = 0x30;
+
 /** Of the host in `host:port`, with brackets around IPv6. */
 export function addressScope(address: string): AddressScope {
   const host = hostOf(address);
@@ -29,10 +32,22 @@ export function mayPass(what: AddressScope, peer: AddressScope): boolean {
 }
 
 function ipv4Octets(host: string): readonly number[] | undefined {
-  const parts = host.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/u.test(part))) return undefined;
-  const octets = parts.map(Number);
-  return octets.every((octet) => octet <= 255) ? octets : undefined;
+  const octets: number[] = [];
+  let octet = 0;
+  let digits = 0;
+  for (let at = 0; at <= host.length; at++) {
+    const code = at < host.length ? host.charCodeAt(at) : DOT;
+    if (code === DOT) {
+      if (digits === 0 || octet > 255) return undefined;
+      octets.push(octet);
+      octet = 0;
+      digits = 0;
+    } else {
+      if (code < ZERO || code > ZERO + 9 || ++digits > 3) return undefined;
+      octet = octet * 10 + code - ZERO;
+    }
+  }
+  return octets.length === 4 ? octets : undefined;
 }
 
 /** After the registry of special-purpose addresses (RFC 6890). */

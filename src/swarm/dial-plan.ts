@@ -22,6 +22,8 @@ import type { Random } from './random.ts';
 
 interface Entry {
   candidate: Candidate;
+  /** Of the key, where that is an address. */
+  readonly host: string;
   failures: number;
   readyAtMs: number;
   state: 'idle' | 'dialling' | 'linked';
@@ -84,8 +86,7 @@ export class DialPlan {
       if (entry.source === undefined) continue;
       all++;
       if (entry.source === source) fromSource++;
-      const host = hostOf(entry.candidate.key);
-      perHost.set(host, (perHost.get(host) ?? 0) + 1);
+      perHost.set(entry.host, (perHost.get(entry.host) ?? 0) + 1);
     }
     for (const { address, key } of peers) {
       const host = hostOf(address);
@@ -194,7 +195,15 @@ export class DialPlan {
   }
 
   #add(candidate: Candidate, source: string | undefined, peerKey: string, nowMs: number): void {
-    this.#entries.set(candidate.key, { candidate, failures: 0, readyAtMs: nowMs, state: 'idle', source, peerKey });
+    this.#entries.set(candidate.key, {
+      candidate,
+      host: hostOf(candidate.key),
+      failures: 0,
+      readyAtMs: nowMs,
+      state: 'idle',
+      source,
+      peerKey,
+    });
   }
 
   /** Who is listed takes the place of somebody we were only told of. */

@@ -472,8 +472,7 @@ export class Download {
     let [writingCount, ableCount, toldToWaitCount, snubbedCount] = [0, 0, 0, 0];
     for (const request of this.#ledger.wholeRequests()) if (request.isVerified) writingCount++;
     for (const neighbour of this.#context.neighbours.values()) {
-      const open = [...neighbour.requests.values()].some(({ state }) => state === 'open');
-      if (neighbour.wantedCount === 0 && !open) continue;
+      if (neighbour.wantedCount === 0 && !hasOpenRequest(neighbour)) continue;
       ableCount++;
       if (neighbour.snubbed) snubbedCount++;
       else if (neighbour.declined === 'busy' && neighbour.wantedCount > 0) toldToWaitCount++;
@@ -492,10 +491,10 @@ export class Download {
   }
 
   #snubOverdue(nowMs: number): void {
-    for (const neighbour of [...this.#context.neighbours.values()]) {
-      const overdue = [...neighbour.requests.values()].filter(
-        (request) => request.state === 'open' && this.#ledger.overdueAtMs(neighbour, request) <= nowMs,
-      );
+    for (const neighbour of this.#context.neighbours.values()) {
+      const overdue: Request[] = [];
+      for (const request of neighbour.requests.values())
+        if (request.state === 'open' && this.#ledger.overdueAtMs(neighbour, request) <= nowMs) overdue.push(request);
       if (overdue.length === 0) continue;
       for (const request of overdue) {
         this.#cancel(request, nowMs);
@@ -590,4 +589,9 @@ export class Download {
       wantedCount: Math.min(neighbour.wantedCount, 0xffff),
     });
   }
+}
+
+function hasOpenRequest({ requests }: Neighbour): boolean {
+  for (const { state } of requests.values()) if (state === 'open') return true;
+  return false;
 }

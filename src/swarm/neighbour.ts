@@ -41,7 +41,22 @@ export interface Send {
 }
 
 export class Neighbour {
+  // ---- what every choice looks at, kept together because it is looked at for all neighbours
   readonly link: LinkId;
+  /** Its first map has arrived; before that it has nothing for us. */
+  mapped = false;
+  complete = false;
+  /** It will take grants: it has not declined since it last said it was interested. */
+  armed = true;
+  /** Chunks we have and it lacks. */
+  neededCount = 0;
+  /** Pickable chunks it has. */
+  wantedCount = 0;
+  /** Grants unanswered, requests queued and sends under way towards it: the sizes of `grants` and `sends`, kept by upload.ts. */
+  outstanding = 0;
+  readonly theirs: Bitfield;
+
+  // ---- who it is
   readonly key: string;
   readonly address: string;
   readonly outbound: boolean;
@@ -49,17 +64,11 @@ export class Neighbour {
   /** `host:port` where it says that it accepts connections. */
   readonly listensAt: string | undefined;
   readonly linkedAtMs: number;
-  /** Its first map has arrived; before that it has nothing for us. */
-  mapped = false;
-  complete = false;
-  readonly theirs: Bitfield;
   rttMs: number | undefined;
   /** Its fastest round trip of late: the path without its queues. */
   rttFloorMs: number | undefined;
 
   // ---- what it gives us
-  /** Pickable chunks it has. */
-  wantedCount = 0;
   /** We gave a grant back and owe it an `interest` before it grants again. */
   declined: 'no' | 'nothing-needed' | 'busy' = 'no';
   snubbed = false;
@@ -74,10 +83,6 @@ export class Neighbour {
   lastUsefulAtMs: number;
 
   // ---- what we give it
-  /** It will take grants: it has not declined since it last said it was interested. */
-  armed = true;
-  /** Chunks we have and it lacks. */
-  neededCount = 0;
   readonly grants = new Map<number, Grant>();
   readonly lapsedGrants = new Set<number>();
   /** Unanswered grants it may hold at a time; halved when it declines, grown when it takes. */
@@ -107,10 +112,5 @@ export class Neighbour {
     this.theirs = init.theirs;
     this.linkedAtMs = init.nowMs;
     this.lastUsefulAtMs = init.nowMs;
-  }
-
-  /** Grants unanswered, requests queued and sends under way towards it. */
-  get outstanding(): number {
-    return this.grants.size + this.sends.size;
   }
 }

@@ -49,6 +49,17 @@ const DIAL_FACTS: ReadonlySet<SwarmFact['type']> = new Set([
   'chunk-lost',
 ]);
 
+const NOTHING: readonly SwarmAction[] = [];
+
+/**
+ * Facts that, where they call for nothing themselves, leave everything else to be done as it was, deadlines included: the bulk of
+ * all facts, and for these the rest of a step is left out.
+ */
+function isMereNews(fact: SwarmFact): boolean {
+  if (fact.type === 'message') return fact.message.type === 'have';
+  return fact.type === 'fragment' || (fact.type === 'sent' && !fact.last);
+}
+
 /** What a person or a page may want to know of one neighbour. */
 export interface NeighbourView {
   readonly link: LinkId;
@@ -79,6 +90,8 @@ export class Swarm {
   #duplicatesAtMs = Number.POSITIVE_INFINITY;
   #actions: SwarmAction[] = [];
   #nowMs: number;
+  /** What `nextDeadline` has answered since the last step that could change it. */
+  #deadlineMs: number | undefined;
   #pendingHaves: number[] = [];
   #haveFlushedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -119,11 +132,13 @@ export class Swarm {
   }
 
   /** Takes in a fact and answers what is to be done, in order. */
-  step(nowMs: number, fact: SwarmFact): SwarmAction[] {
+  step(nowMs: number, fact: SwarmFact): readonly SwarmAction[] {
     this.#nowMs = nowMs;
     this.#apply(fact);
-    const isMereProgress = fact.type === 'fragment' || (fact.type === 'sent' && !fact.last);
-    if (!isMereProgress || this.#actions.length > 0) this.#settle();
+    if (this.#actions.length === 0 && isMereNews(fact)) return NOTHING;
+    this.#settle();
+    this.#deadlineMs = undefined;
+    if (this.#actions.length === 0) return NOTHING;
     const actions = this.#actions;
     this.#actions = [];
     return actions;
@@ -131,6 +146,11 @@ export class Swarm {
 
   /** When `tick` is due at the latest; Infinity when nothing waits for time. */
   nextDeadline(): number {
+    this.#deadlineMs ??= this.#earliestDeadline();
+    return this.#deadlineMs;
+  }
+
+  #earliestDeadline(): number {
     let next = Math.min(this.#download.nextDeadlineMs(this.#nowMs), this.#upload.nextDeadlineMs());
     if (this.#pendingHaves.length > 0) next = Math.min(next, this.#haveFlushedAtMs + HAVE_COALESCE_MS);
     next = Math.min(next, this.#dialler.nextDeadlineMs(this.#nowMs), this.#exchange.nextDeadlineMs);

@@ -28,6 +28,17 @@ import { SeedOrder } from './seed-order.ts';
 
 const ID_LIMIT = 0x10000;
 
+/** How old the numbers below may be. */
+const SHAPE_AGE_MAX_MS = 20;
+
+/** How much is under way at a time: sends side by side, and with the credits for more; and what that follows from. */
+interface Shape {
+  readonly slots: number;
+  readonly pipeline: number;
+  readonly chunkMs: number;
+  readonly roundTripMs: number;
+}
+
 type RequestMessage = Extract<SwarmMessage, { type: 'request' }>;
 
 export class Upload {
@@ -44,6 +55,8 @@ export class Upload {
   #idleSinceMs: number | undefined;
   #idleMs = 0;
   #sentBytes = 0;
+  #shape: Shape = { slots: 1, pipeline: 1, chunkMs: 1, roundTripMs: 1 };
+  #shapeAtMs = Number.NEGATIVE_INFINITY;
   /** No grant lapses before this. */
   #lapseCheckAtMs = Number.POSITIVE_INFINITY;
   /** Something has happened after which a neighbour may take a grant that took none before. */
@@ -66,6 +79,7 @@ export class Upload {
 
   setLimit(bytesPerSecond: number): void {
     this.#limitBytesPerSecond = bytesPerSecond;
+    this.#shapeAtMs = Number.NEGATIVE_INFINITY;
   }
 
   // ---- who has what --------------------------------------------------------------------------------------------------------
@@ -122,6 +136,7 @@ export class Upload {
     for (const send of neighbour.sends.values()) {
       if (send.state !== 'queued') this.#activeCount--;
       this.#outstanding--;
+      neighbour.outstanding--;
       this.#seedOrder?.lower(send.chunkIndex);
     }
     for (let at = this.#queue.length - 1; at >= 0; at--)
@@ -186,6 +201,7 @@ export class Upload {
     this.#seedOrder?.raise(chunkIndex);
     const send: Send = { link: neighbour.link, requestId, chunkIndex, state: 'queued', progressAtMs: nowMs };
     neighbour.sends.set(requestId, send);
+    neighbour.outstanding++;
     this.#outstanding++;
     this.#queue.push(send);
   }
@@ -267,7 +283,7 @@ export class Upload {
 
   /** Starts queued sends and hands out grants until the pipeline is full. */
   schedule(nowMs: number): void {
-    const { slots, pipeline, chunkMs, roundTripMs } = this.#shape(nowMs);
+    const { slots, pipeline, chunkMs, roundTripMs } = this.#currentShape(nowMs);
     while (this.#activeCount < slots) {
       const send = this.#queue.shift();
       if (send === undefined) break;
@@ -305,11 +321,11 @@ export class Upload {
     let ties = 0;
     for (const neighbour of this.#context.neighbours.values()) {
       if (
-        !neighbour.mapped ||
         !neighbour.armed ||
         neighbour.outstanding >= cap ||
-        neighbour.grants.size >= Math.floor(neighbour.grantWindow) ||
-        neighbour.neededCount <= neighbour.outstanding
+        neighbour.neededCount <= neighbour.outstanding ||
+        !neighbour.mapped ||
+        neighbour.grants.size >= Math.floor(neighbour.grantWindow)
       )
         continue;
       const served = neighbour.served.at(nowMs) + neighbour.outstanding;
@@ -335,6 +351,7 @@ export class Upload {
     neighbour.grants.set(grantId, { grantId, pledgedChunk, lapsesAtMs });
     this.#lapseCheckAtMs = Math.min(this.#lapseCheckAtMs, lapsesAtMs);
     this.#outstanding++;
+    neighbour.outstanding++;
     neighbour.served.add(nowMs, 1);
     this.#context.send(neighbour, { type: 'grant', grantId, etaMs: Math.min(Math.ceil(etaMs), 0xffff), suggestions });
   }
@@ -351,8 +368,17 @@ export class Upload {
     );
   }
 
+  /** The shape changes slowly, and is asked for with every fact. */
+  #currentShape(nowMs: number): Shape {
+    if (nowMs - this.#shapeAtMs >= SHAPE_AGE_MAX_MS) {
+      this.#shape = this.#shapeAt(nowMs);
+      this.#shapeAtMs = nowMs;
+    }
+    return this.#shape;
+  }
+
   /** Slots and pipeline for the moment: chunk time at our rate, round trip, and TCP's slow start after idle. */
-  #shape(nowMs: number): { slots: number; pipeline: number; chunkMs: number; roundTripMs: number } {
+  #shapeAt(nowMs: number): Shape {
     const { chunkSize } = this.#context.layout;
     const rate = Number.isFinite(this.#limitBytesPerSecond)
       ? this.#limitBytesPerSecond
@@ -380,6 +406,7 @@ export class Upload {
   #endGrant(neighbour: Neighbour, grant: Grant): void {
     this.#someoneMayTake = true;
     neighbour.grants.delete(grant.grantId);
+    neighbour.outstanding--;
     this.#outstanding--;
     if (grant.pledgedChunk >= 0) this.#seedOrder?.lower(grant.pledgedChunk);
   }
@@ -387,6 +414,7 @@ export class Upload {
   #endSend(neighbour: Neighbour, send: Send, arrived: boolean): void {
     this.#someoneMayTake = true;
     neighbour.sends.delete(send.requestId);
+    neighbour.outstanding--;
     this.#outstanding--;
     if (!arrived) this.#seedOrder?.lower(send.chunkIndex);
   }

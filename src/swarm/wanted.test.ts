@@ -33,7 +33,7 @@ function createDownload(wanted: Bitfield | undefined) {
   let nowMs = 0;
   let grantId = 0;
   let completions = 0;
-  const step = (fact: Parameters<Swarm['step']>[1]): SwarmAction[] => {
+  const step = (fact: Parameters<Swarm['step']>[1]): readonly SwarmAction[] => {
     const actions = swarm.step(++nowMs, fact);
     completions += actions.filter(({ type }) => type === 'complete').length;
     return actions;
