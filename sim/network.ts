@@ -6,7 +6,7 @@
  * A fragment is handed to a stream when the uplink is free for it; with `kernelBytes` a host behaves like one with socket buffers:
  * a stream takes fragments until so many bytes wait in it, says at once that they are sent, and control messages queue behind them.
  */
-import { FRAGMENT_BYTES_MAX } from '../src/limits.ts';
+import { FRAGMENT_BYTES_MAX, RATE_BURST_MS, RATE_PIECE_BYTES_MIN, RATE_PIECE_MS } from '../src/limits.ts';
 import type { SwarmMessage } from '../src/swarm/facts.ts';
 import { TcpWindow } from './tcp-window.ts';
 
@@ -56,6 +56,10 @@ interface Item {
 
 /** One direction of a connection. `link` is the sender's name for it, `farLink` the receiver's. */
 export interface Stream {
+  /** What the receiver asked for, in bytes a microsecond; Infinity: any rate. */
+  paceRate: number;
+  /** When it may be handed more. */
+  paceFreeAtUs: number;
   readonly link: number;
   readonly farLink: number;
   /** The other direction of the same connection. */
@@ -148,6 +152,8 @@ export class Network {
     const latencyUs = from.latencyUs + to.latencyUs;
     const window = this.#options.slowStart ? new TcpWindow(2 * latencyUs, this.#options.windowBytesMax) : undefined;
     return {
+      paceRate: Number.POSITIVE_INFINITY,
+      paceFreeAtUs: 0,
       link,
       farLink,
       back: undefined,
@@ -232,6 +238,12 @@ export class Network {
     return true;
   }
 
+  pace(stream: Stream, bytesPerSecond: number): void {
+    stream.paceRate = bytesPerSecond / 1e6;
+    stream.paceFreeAtUs = Math.min(stream.paceFreeAtUs, this.#events.nowUs() + RATE_PIECE_MS * 1000);
+    this.pump(stream.from);
+  }
+
   close(stream: Stream): void {
     stream.open = false;
     const { sends, ring } = stream.from;
@@ -246,8 +258,7 @@ export class Network {
   pump(host: Host): void {
     if (host.busy) return;
     const nowUs = this.#events.nowUs();
-    this.#feed(host);
-    let wakeUs = Number.POSITIVE_INFINITY;
+    let wakeUs = this.#feed(host);
     for (let tries = host.ring.length; tries > 0; tries--) {
       const stream = host.ring.shift() as Stream;
       const item = stream.items[0];
@@ -311,14 +322,22 @@ export class Network {
   /**
    * Hands fragments to the streams, of the oldest send first: chunks that are whole one after the other can be passed on sooner than
    * chunks that come side by side. A younger send gets its turn while the stream of an older one takes nothing.
+   *
+   * @returns when a stream that is held back by its pace may go on.
    */
-  #feed(host: Host): void {
+  #feed(host: Host): number {
     const { sends } = host;
     const nowUs = this.#events.nowUs();
+    let wakeUs = Number.POSITIVE_INFINITY;
     for (let at = 0; at < sends.length;) {
       const send = sends[at] as SimSend;
       const { stream } = send;
-      const byteCount = Math.min(FRAGMENT_BYTES_MAX, send.byteCount - send.offset);
+      if (stream.paceFreeAtUs > nowUs) {
+        wakeUs = Math.min(wakeUs, stream.paceFreeAtUs);
+        at++;
+        continue;
+      }
+      const byteCount = Math.min(pieceBytes(stream), send.byteCount - send.offset);
       if (stream.dataBytes > 0 && stream.dataBytes >= this.#options.kernelBytes) {
         at++;
         continue;
@@ -326,12 +345,15 @@ export class Network {
       const fragment: SimFragment = { stream, send, offset: send.offset, byteCount };
       send.offset += byteCount;
       stream.dataBytes += byteCount;
+      if (stream.paceRate !== Number.POSITIVE_INFINITY)
+        stream.paceFreeAtUs = Math.max(stream.paceFreeAtUs, nowUs - RATE_BURST_MS * 1000) + byteCount / stream.paceRate;
       if (send.offset === send.byteCount) sends.splice(at, 1);
       this.#push(stream, { message: undefined, fragment, leftBytes: byteCount + FRAME_OVERHEAD_BYTES });
       if (this.#options.kernelBytes > 0) this.#events.sent(fragment);
       // decided as late as can be: one fragment for an uplink that is free, unless TCP holds its stream back
-      else if (stream.window === undefined || stream.window.roomBytes(nowUs) >= 1448) return;
+      else if (stream.window === undefined || stream.window.roomBytes(nowUs) >= 1448) return wakeUs;
     }
+    return wakeUs;
   }
 
   /** All that waits in the stream is on the uplink already. */
@@ -360,6 +382,11 @@ export class Network {
   }
 }
 
+/** What a sender hands over at a time. */
+function pieceBytes({ paceRate }: Stream): number {
+  return Math.min(FRAGMENT_BYTES_MAX, Math.max(RATE_PIECE_BYTES_MIN, Math.floor(paceRate * RATE_PIECE_MS * 1000)));
+}
+
 /** Bytes of a message on the wire, its frame header included. */
 export function messageBytes(message: SwarmMessage): number {
   switch (message.type) {
@@ -374,6 +401,7 @@ export function messageBytes(message: SwarmMessage): number {
       return 16;
     case 'decline':
     case 'interest':
+    case 'pace':
       return 12;
     case 'cancel':
       return 10;

@@ -319,6 +319,11 @@ export class World {
       case 'start-send':
         this.#startSend(peer, action.link, action.requestId, action.chunkIndex);
         return;
+      case 'pace': {
+        const stream = peer.links.get(action.link);
+        if (stream !== undefined) this.#network.pace(stream, action.bytesPerSecond);
+        return;
+      }
       case 'stop-send': {
         const stalled = peer.stallsSinceMs <= this.nowMs;
         if (this.#network.stop(peer.host, action.link, action.requestId) || stalled)
@@ -401,6 +406,7 @@ export class World {
         key: peer.key,
         address: simAddress(peer.index),
         outbound: false,
+        paces: true,
         listensAt: simAddress(peer.index),
       });
       this.#tell(peer, {
@@ -410,6 +416,7 @@ export class World {
         address: simAddress(target.index),
         listensAt: simAddress(target.index),
         outbound: true,
+        paces: true,
         dialledKey: candidate.key,
       });
       this.#measure(peer, out);

@@ -50,6 +50,8 @@ export const HAVE_CHUNKS_MAX = 512;
 export const GRANT_SUGGESTIONS_MAX = 4;
 /** Most bytes of text in a GOODBYE. */
 export const GOODBYE_TEXT_BYTES_MAX = 128;
+/** Least rate that a PACE may ask for, in bytes a second: less would only hold a send open. Less: protocol error. */
+export const PACE_BYTES_PER_SECOND_MIN = 1_000;
 /** Most peers added or dropped in one peer-exchange message. */
 export const PEX_PEERS_MAX = 20;
 /** A control body is gathered in a buffer at most this much larger than what has arrived of it. Smaller: more copies of large bodies. */
@@ -180,6 +182,25 @@ export const RATE_PIECE_BYTES_MIN = 2 * KiB;
 /** What a limit could not let through because this process was held up is owed, up to so much of the rate, and paid back at this share of it. */
 export const RATE_ARREARS_MAX_MS = 2_000;
 export const RATE_ARREARS_SHARE = 0.2;
+/** A download limit is divided among the sources this often, and whenever one begins or ends. */
+export const PACE_REVIEW_MS = 250;
+/** A source that is paced is asked for its next chunk when what is still to come lasts no longer than this and two round trips. */
+export const PACE_LEAD_MS = 200;
+/** So few sources share a limit that a chunk of each takes no longer than this, unless they cannot fill it. */
+export const PACE_CHUNK_TIME_MAX_MS = 1_000;
+/** What a source gives is held against what it is asked for after this; one that exceeds it for the second is trusted no more. */
+export const PACE_JUDGE_MS = 1_250;
+export const PACE_DISTRUST_MS = 5_000;
+/** What came beyond the limit, up to so much of it, is taken off the rates, but no more than this share of them at a time. */
+export const PACE_DEBT_MAX_MS = 2_000;
+export const PACE_DEBT_SHARE = 0.2;
+/** The same for what came too little: put on top of the rates. It is soon forgotten, because it may be that nobody could give more. */
+export const PACE_CREDIT_MAX_MS = 250;
+export const PACE_CREDIT_SHARE = 0.25;
+/** Bytes of chunks that an uploader reads ahead for receivers that want to be sent them slowly, beside those it sends at full speed. */
+export const PACED_SENDS_BYTES_MAX = 32 * MiB;
+/** A receiver is slow in this sense when it asks for less than this share of what our uplink gives. */
+export const PACED_SHARE_MAX = 0.9;
 /** What a transfer waited for counts half as much for its bottleneck after this. */
 export const BOTTLENECK_HALF_LIFE_MS = 1_000;
 /** Chunks next in order that a download with --sequential or to standard output fetches ahead of their turn. */

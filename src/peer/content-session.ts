@@ -8,9 +8,9 @@ import { chunkBytes, type ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
 import { uploadBottleneck, type Bottleneck } from '../swarm/bottleneck.ts';
 import type { ReasonCounts } from '../swarm/chunk-reasons.ts';
+import type { DownLimit } from '../swarm/down-limit.ts';
 import type { Candidate, CloseReason, LinkId, StallReason, SwarmAction, SwarmFact } from '../swarm/facts.ts';
 import type { IncomingFragment } from '../swarm/requests.ts';
-import type { TokenBucket } from '../swarm/token-bucket.ts';
 import { Swarm, type NeighbourView } from '../swarm/swarm.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { ChunkReasonRange } from './api.ts';
@@ -68,7 +68,7 @@ export interface SessionOptions {
   readonly upBytesPerSecond: number;
   readonly downBytesPerSecond: number;
   /** The limit in `downBytesPerSecond`, shared with other contents; undefined: it is for this one alone. */
-  readonly downBucket?: TokenBucket;
+  readonly downLimit?: DownLimit;
   readonly events: SessionEvents;
 }
 
@@ -129,7 +129,7 @@ export class ContentSession {
         peerExchange: options.peerExchange ?? true,
         upBytesPerSecond: options.upBytesPerSecond,
         downBytesPerSecond: options.downBytesPerSecond,
-        ...(options.downBucket === undefined ? {} : { downBucket: options.downBucket }),
+        ...(options.downLimit === undefined ? {} : { downLimit: options.downLimit }),
       },
       nowMs,
     );
@@ -270,6 +270,7 @@ export class ContentSession {
       outbound: how.outbound,
       dialledKey: how.dialledKey,
       listensAt: link.listensAt,
+      paces: link.paces ?? false,
     });
     return {
       message: (message) => this.#post({ type: 'message', link: id, message }),
@@ -355,6 +356,11 @@ export class ContentSession {
       case 'start-send':
         this.#startSend(action.link, action.requestId, action.chunkIndex);
         return;
+      case 'pace': {
+        const open = this.#links.get(action.link);
+        if (open !== undefined) this.#options.uploader.pace(open.link, action.bytesPerSecond);
+        return;
+      }
       case 'stop-send': {
         const open = this.#links.get(action.link);
         if (open !== undefined) this.#options.uploader.stop(open.link, action.requestId);

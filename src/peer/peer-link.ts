@@ -12,6 +12,8 @@ export interface PeerLink {
   readonly address: string;
   /** `host:port` where the other side says that it accepts connections, with an IP address; undefined: others could not dial it. */
   readonly listensAt?: string | undefined;
+  /** The other side keeps to a pace that it is asked for. Default false. */
+  readonly paces?: boolean;
   /** Bytes handed over and not yet taken by the kernel. */
   readonly unsentBytes: number;
   send(message: SwarmMessage): void;

@@ -13,7 +13,7 @@ import { parseAddress } from '../net/address.ts';
 import type { PeerTls } from '../net/peer-tls.ts';
 import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { Candidate, LinkId } from '../swarm/facts.ts';
-import { TokenBucket } from '../swarm/token-bucket.ts';
+import { DownLimit } from '../swarm/down-limit.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { ContentSession, type ChunkStore, type SessionEvents, type SessionOptions } from './content-session.ts';
 import { RangeSource } from './range-source.ts';
@@ -73,13 +73,13 @@ export class Sessions {
   readonly #abort = new AbortController();
   readonly #sweeper: NodeJS.Timeout;
   #peerExchange = true;
-  readonly #downBucket: TokenBucket;
+  readonly #downLimit: DownLimit;
   /** Bytes of sessions that are closed. */
   readonly past = { up: 0, down: 0 };
 
   constructor(options: SessionsOptions) {
     this.#options = options;
-    this.#downBucket = new TokenBucket(options.downBytesPerSecond, options.clock());
+    this.#downLimit = new DownLimit(options.downBytesPerSecond, options.clock());
     this.#sweeper = setInterval(() => this.#sweep(), SESSION_IDLE_MS / 4).unref();
   }
 
@@ -105,7 +105,7 @@ export class Sessions {
       clock,
       upBytesPerSecond: uploader.limit,
       downBytesPerSecond: this.downLimit,
-      downBucket: this.#downBucket,
+      downLimit: this.#downLimit,
       layout,
       have,
       wanted,
@@ -146,11 +146,11 @@ export class Sessions {
 
   /** Bytes a second, over all contents; Infinity: none. */
   get downLimit(): number {
-    return this.#downBucket.bytesPerSecond;
+    return this.#downLimit.bytesPerSecond;
   }
 
   setDownLimit(bytesPerSecond: number): void {
-    this.#downBucket.setRate(bytesPerSecond, this.#options.clock());
+    this.#downLimit.setRate(bytesPerSecond, this.#options.clock());
   }
 
   /** The limits of the node are others now: the sessions plan with them. */

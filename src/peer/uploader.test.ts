@@ -257,3 +257,50 @@ test('contents share the limit evenly, whatever the number of sends of each; a n
   expect(second / (rate / 4)).toBeLessThan(1.25);
   uploader.close();
 });
+
+test('a link is sent no more than its receiver asks for, and the others all the more', async () => {
+  const { uploader, clock, order, send } = createBench(1_000_000);
+  const [slow, other] = [new HeldLink('slow', order), new HeldLink('other', order)];
+  uploader.pace(slow, 100_000);
+  for (let requestId = 0; requestId < 10; requestId++) {
+    send(slow, requestId);
+    send(other, requestId);
+  }
+  await turn();
+  const bytesOf = (link: HeldLink): number => link.fragments.reduce((sum, { byteCount }) => sum + byteCount + 20, 0);
+  const pass = (ms: number): number[] => {
+    const before = [bytesOf(slow), bytesOf(other)];
+    for (const untilMs = clock.nowMs + ms; clock.nowMs < untilMs; clock.nowMs++) {
+      uploader.pump();
+      for (const link of [slow, other]) link.flush();
+    }
+    return [bytesOf(slow) - (before[0] as number), bytesOf(other) - (before[1] as number)];
+  };
+  pass(500);
+  const [paced = 0, free = 0] = pass(2_000);
+  expect(paced / 200_000).toBeGreaterThan(0.97);
+  expect(paced / 200_000).toBeLessThan(1.03);
+  expect((paced + free) / 2_000_000).toBeGreaterThan(0.97);
+  expect((paced + free) / 2_000_000).toBeLessThan(1.03);
+  // in small pieces, so that nothing comes in bursts
+  expect(Math.max(...slow.fragments.map(({ byteCount }) => byteCount))).toBe(2_048);
+
+  uploader.pace(slow, Number.POSITIVE_INFINITY);
+  const [unpaced = 0] = pass(2_000);
+  expect(unpaced).toBeGreaterThan(300_000);
+  uploader.close();
+});
+
+test('a send that only its receiver holds back waits for a limit, and ends with its link', async () => {
+  const { uploader, order, send, buffers } = createBench();
+  const link = new HeldLink('slow', order);
+  uploader.pace(link, 1_000);
+  send(link, 1);
+  await turn();
+  link.flush();
+  uploader.pump();
+  expect(uploader.facts(buffers)).toEqual({ readingCount: 0, sendingCount: 1, isHeldByLimit: true });
+  uploader.drop(link);
+  expect(buffers.takenCount).toBe(0);
+  uploader.close();
+});

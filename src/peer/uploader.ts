@@ -1,17 +1,15 @@
 /**
  * Sends chunks: reads each into a pooled buffer and hands its fragments to the links in the order of fair-turns.ts,
- * held back by the token bucket of the upload limit and by links whose kernel is full. One uploader serves all contents of a
- * node, so that the limit holds for the node.
+ * held back by the token bucket of the upload limit, by the paces that receivers ask for, and by links whose kernel is full. One
+ * uploader serves all contents of a node, so that the limit holds for the node.
  */
-import { SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
+import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
 import type { UploadFacts } from '../swarm/bottleneck.ts';
+import { FRAGMENT_OVERHEAD_BYTES } from '../swarm/facts.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { FairTurns } from './fair-turns.ts';
 import type { PeerLink } from './peer-link.ts';
-
-/** Bytes of a data frame beside its payload; they count against the limit too. */
-const FRAME_OVERHEAD_BYTES = 20;
 
 export interface ChunkSend {
   readonly link: PeerLink;
@@ -52,7 +50,10 @@ export class Uploader {
   readonly #active = new FairTurns<Active>();
   /** Over, but with fragments that their link still holds. */
   readonly #lingering = new Set<Active>();
+  /** Of links whose receiver asked for one. */
+  readonly #paces = new Map<PeerLink, TokenBucket>();
   #timer: NodeJS.Timeout | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
   #pumping = false;
 
   /** @param clock milliseconds that never go back. */
@@ -69,13 +70,15 @@ export class Uploader {
 
   /** What the sends of a content wait for at this moment. */
   facts(content: object): UploadFacts {
-    let [readingCount, sendingCount] = [0, 0];
+    let [readingCount, sendingCount, pacedCount] = [0, 0, 0];
     for (const { send, state } of this.#active) {
       if (send.content !== content) continue;
       if (state === 'reading') readingCount++;
       else sendingCount++;
+      if (state === 'sending' && this.#paces.get(send.link)?.isWaitedFor === true) pacedCount++;
     }
-    return { readingCount, sendingCount, isHeldByLimit: this.#bucket.isWaitedFor };
+    const isHeldByLimit = this.#bucket.isWaitedFor || (sendingCount > 0 && pacedCount === sendingCount);
+    return { readingCount, sendingCount, isHeldByLimit };
   }
 
   /** What to `reserve` at a time at most, so that the limit is kept smoothly; Infinity without a limit. */
@@ -85,6 +88,15 @@ export class Uploader {
 
   setLimit(bytesPerSecond: number): void {
     this.#bucket.setRate(bytesPerSecond, this.#clock());
+    this.pump();
+  }
+
+  /** From now on the fragments of a link leave at this rate at most, frames included; Infinity: at any. */
+  pace(link: PeerLink, bytesPerSecond: number): void {
+    const bucket = this.#paces.get(link);
+    if (bytesPerSecond === Number.POSITIVE_INFINITY) this.#paces.delete(link);
+    else if (bucket === undefined) this.#paces.set(link, new TokenBucket(bytesPerSecond, this.#clock()));
+    else bucket.retune(bytesPerSecond, this.#clock());
     this.pump();
   }
 
@@ -126,6 +138,7 @@ export class Uploader {
 
   /** Forgets every send of a link that has ended; nothing is reported for them. */
   drop(link: PeerLink): void {
+    this.#paces.delete(link);
     for (const one of this.#lingering) if (one.send.link === link) one.settled = true;
     for (const active of [...this.#active].filter((one) => one.send.link === link)) {
       active.settled = true;
@@ -139,15 +152,28 @@ export class Uploader {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      for (let active = this.#active.next(canGo); active !== undefined; active = this.#active.next(canGo)) {
-        const byteCount = Math.min(this.#bucket.pieceBytes, active.send.byteCount - active.offset);
-        if (!this.#bucket.take(byteCount + FRAME_OVERHEAD_BYTES, this.#clock())) {
-          this.#wakeLater();
+      const nowMs = this.#clock();
+      let paceMs = Number.POSITIVE_INFINITY;
+      const mayGo = (active: Active): boolean => {
+        if (!canGo(active)) return false;
+        const pace = this.#paces.get(active.send.link);
+        if (pace === undefined || pace.ask(nowMs)) return true;
+        paceMs = Math.min(paceMs, pace.waitMs(nowMs));
+        return false;
+      };
+      for (let active = this.#active.next(mayGo); active !== undefined; active = this.#active.next(mayGo)) {
+        const pace = this.#paces.get(active.send.link);
+        const pieceBytes = Math.min(this.#bucket.pieceBytes, pace?.pieceBytes ?? FRAGMENT_BYTES_MAX);
+        const byteCount = Math.min(pieceBytes, active.send.byteCount - active.offset);
+        if (!this.#bucket.take(byteCount + FRAGMENT_OVERHEAD_BYTES, this.#clock())) {
+          this.#wakeAfter(this.#bucket.waitMs(this.#clock()));
           break;
         }
+        pace?.take(byteCount + FRAGMENT_OVERHEAD_BYTES, nowMs);
         this.#active.sent(active.send.content, byteCount);
         this.#sendFragment(active, byteCount);
       }
+      if (paceMs !== Number.POSITIVE_INFINITY) this.#wakeAfter(paceMs);
     } finally {
       this.#pumping = false;
     }
@@ -207,14 +233,17 @@ export class Uploader {
     this.#active.remove(active.send.content, active);
   }
 
-  #wakeLater(): void {
-    if (this.#timer !== undefined) return;
+  #wakeAfter(waitMs: number): void {
+    const atMs = this.#clock() + waitMs;
+    if (this.#timer !== undefined && this.#timerAtMs <= atMs) return;
+    clearTimeout(this.#timer);
+    this.#timerAtMs = atMs;
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined;
         this.pump();
       },
-      Math.max(1, this.#bucket.waitMs(this.#clock())),
+      Math.max(1, waitMs),
     );
   }
 }

@@ -22,6 +22,7 @@ import { BottleneckMeter, downloadBottleneck, type Bottleneck, type DownloadFact
 import { ChunkPicker } from './chunk-picker.ts';
 import { countReasons, requestReason, waitingReason, type ChunkReason, type ReasonCounts } from './chunk-reasons.ts';
 import type { SwarmContext } from './context.ts';
+import { DownLimit } from './down-limit.ts';
 import { medianRateOf } from './endgame.ts';
 import { RateMeter } from './estimators.ts';
 import type { LinkId, StallReason, SwarmMessage } from './facts.ts';
@@ -29,7 +30,7 @@ import type { Neighbour, Request } from './neighbour.ts';
 import { RequestLedger, type IncomingFragment } from './requests.ts';
 import { SecondSources } from './second-sources.ts';
 import { SharedLink } from './shared-link.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { Pacing } from './pacing.ts';
 import { UrgentChunks } from './urgent.ts';
 
 type GrantMessage = Extract<SwarmMessage, { type: 'grant' }>;
@@ -44,7 +45,8 @@ export class Download {
   /** Wanted chunks that we do not have. */
   #missingCount: number;
   readonly #ledger = new RequestLedger();
-  readonly #bucket: TokenBucket;
+  readonly #limit: DownLimit;
+  readonly #pacing: Pacing;
   readonly #meter = new RateMeter();
   readonly #startedAtMs: number;
   #completeNeighbours = 0;
@@ -69,7 +71,8 @@ export class Download {
     this.#missingCount = context.layout.chunkCount - unpickable.count;
     this.#picker = new ChunkPicker(unpickable, context.random);
     this.#urgent = new UrgentChunks(context.have, this.#picker, nowMs);
-    this.#bucket = context.options.downBucket ?? new TokenBucket(context.options.downBytesPerSecond, nowMs);
+    this.#limit = context.options.downLimit ?? new DownLimit(context.options.downBytesPerSecond, nowMs);
+    this.#pacing = new Pacing(context, this.#limit, nowMs);
     this.#startedAtMs = nowMs;
     this.#nextCheckMs = nowMs;
     this.#lastGainedMs = nowMs;
@@ -102,7 +105,8 @@ export class Download {
   }
 
   setLimit(bytesPerSecond: number, nowMs: number): void {
-    if (this.#context.options.downBucket === undefined) this.#bucket.setRate(bytesPerSecond, nowMs);
+    if (this.#context.options.downLimit === undefined) this.#limit.setRate(bytesPerSecond, nowMs);
+    this.#pacing.review(nowMs);
     this.#nextCheckMs = nowMs;
   }
 
@@ -146,6 +150,7 @@ export class Download {
       else for (const chunk of neighbour.theirs) this.#picker.lower(chunk);
     }
     this.#secondSources.forget(neighbour.link);
+    this.#pacing.unlinked(neighbour.link, nowMs);
     this.#waiting.delete(neighbour.link);
     for (const request of [...neighbour.requests.values()]) {
       // a chunk that is being checked is whole: its source is no longer needed
@@ -169,6 +174,7 @@ export class Download {
       return;
     }
     neighbour.grantWaitMs.add(grant.etaMs);
+    this.#pacing.requesting(neighbour, chunkBytes(this.#context.layout, chunk), nowMs);
     const request = this.#ledger.open(neighbour, chunk, chunkBytes(this.#context.layout, chunk), grant.etaMs, nowMs);
     if (this.#picker.isPickable(chunk)) this.#leavePicker(chunk);
     this.#context.send(neighbour, {
@@ -191,11 +197,9 @@ export class Download {
       return this.#soleLink === undefined ? 'busy' : 'nothing-needed';
     if (!this.#hasRoom(neighbour, nowMs)) return 'busy';
     if (neighbour.snubbed && !this.#mayRetrySnubbed(neighbour, nowMs)) return 'busy';
-    if (!this.#bucket.ask(nowMs)) return 'busy';
+    if (!this.#pacing.hasRoom(neighbour, nowMs)) return 'busy';
     const chunk = this.#pick(neighbour, suggestions, nowMs);
-    if (chunk < 0) return 'nothing-needed';
-    this.#bucket.take(chunkBytes(this.#context.layout, chunk), nowMs);
-    return chunk;
+    return chunk < 0 ? 'nothing-needed' : chunk;
   }
 
   /**
@@ -219,6 +223,10 @@ export class Download {
     if (this.#context.options.order !== 'in-order') return -1;
     const chunk = this.#urgent.pick(neighbour, suggestions, this.#context.neighbours.values(), nowMs);
     return chunk >= 0 ? chunk : this.#secondSources.take(neighbour, this.#wastedBytes, nowMs);
+  }
+
+  #mayTakeMore(neighbour: Neighbour, nowMs: number): boolean {
+    return this.#hasRoom(neighbour, nowMs) && this.#pacing.hasRoom(neighbour, nowMs);
   }
 
   /**
@@ -293,8 +301,12 @@ export class Download {
     if (request === undefined) return;
     const whole = this.#ledger.received(neighbour, request, byteCount, nowMs);
     this.#meter.add(nowMs, byteCount);
+    this.#pacing.received(neighbour, byteCount, nowMs);
     neighbour.receivedBytes += byteCount;
     neighbour.lastUsefulAtMs = nowMs;
+    // a source that is paced is asked for more before it has nothing left to send
+    if (this.#pacing.isLimited && neighbour.declined === 'busy' && this.#mayTakeMore(neighbour, nowMs))
+      this.#rearm(neighbour);
     if (!whole) return;
     const tookMs = Math.max(
       1,
@@ -381,21 +393,20 @@ export class Download {
 
   nextDeadlineMs(nowMs: number): number {
     if (!this.wantsMore || this.#context.neighbours.size === 0) return Number.POSITIVE_INFINITY;
-    const limitMs = this.#bucket.waitMs(nowMs);
-    return limitMs > 0 ? Math.min(this.#nextCheckMs, nowMs + limitMs) : this.#nextCheckMs;
+    return Math.min(this.#nextCheckMs, this.#pacing.nextDeadlineMs(nowMs));
   }
 
   tick(nowMs: number): void {
     if (!this.wantsMore) return;
-    if (this.#bucket.bytesPerSecond !== Number.POSITIVE_INFINITY && this.#bucket.waitMs(nowMs) === 0)
-      this.#rearmOne(nowMs);
+    this.#pacing.tick(nowMs);
+    if (this.#pacing.isLimited) this.#rearmOne(nowMs);
     if (nowMs < this.#nextCheckMs) return;
     const endgame = this.#picker.pickableCount === 0;
     this.#nextCheckMs = nowMs + (endgame ? ENDGAME_CHECK_MS : OVERDUE_CHECK_MS);
     this.#sharedLink.sample(nowMs, this.#context.neighbours.values());
     this.#bottleneck.add(nowMs, downloadBottleneck(this.#facts(nowMs)));
     this.#snubOverdue(nowMs);
-    if (endgame)
+    if (endgame && !this.#pacing.isHolding(nowMs))
       for (const better of this.#secondSources.plan(nowMs)) if (better.declined !== 'no') this.#rearm(better);
     if (!endgame && this.#context.options.order === 'in-order') this.#hurry(nowMs);
     // nothing under way and somebody was told to wait: a lost wake-up would stop the download for good
@@ -414,7 +425,7 @@ export class Download {
     if (this.#diskPaused) return 'disk';
     if (this.#ledger.openCount > 0) return this.#meter.current(nowMs) > 0 ? null : 'slow-source';
     if (this.#ledger.checkingCount > 0) return 'hashing';
-    if (this.#bucket.waitMs(nowMs) > 0) return 'rate-limit';
+    if (this.#pacing.isHolding(nowMs)) return 'rate-limit';
     for (const neighbour of this.#context.neighbours.values()) if (neighbour.wantedCount > 0) return 'choked';
     return 'no-source';
   }
@@ -482,7 +493,7 @@ export class Download {
       isCheckingFull: this.#ledger.checkingCount * this.#context.layout.chunkSize > CHECKING_BYTES_MAX,
       hashingCount: this.#ledger.checkingCount - writingCount,
       writingCount,
-      isRateLimited: this.#bucket.waitMs(nowMs) > 0,
+      isRateLimited: this.#pacing.isHolding(nowMs),
       ableCount,
       toldToWaitCount,
       snubbedCount,
@@ -567,7 +578,7 @@ export class Download {
       const neighbour = this.#context.neighbours.get(link);
       if (neighbour === undefined || neighbour.declined !== 'busy') {
         this.#waiting.delete(link);
-      } else if (neighbour.wantedCount > 0 && this.#hasRoom(neighbour, nowMs)) {
+      } else if (neighbour.wantedCount > 0 && this.#mayTakeMore(neighbour, nowMs)) {
         this.#rearm(neighbour);
         return;
       }

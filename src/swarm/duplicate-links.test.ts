@@ -11,6 +11,7 @@ const neighbour = (link: number, key: string, outbound: boolean, nowMs = 0): Nei
     outbound,
     candidateKey: undefined,
     listensAt: undefined,
+    paces: true,
     theirs: new Bitfield(1),
     nowMs,
   });

@@ -4,10 +4,13 @@
  * protocol but are declared here, where they are used: this room does not know how they look as bytes.
  */
 import type { Bitfield } from '../content/bitfield.ts';
-import type { TokenBucket } from './token-bucket.ts';
+import type { DownLimit } from './down-limit.ts';
 
 /** A number the caller gives each connection; never used twice in the life of a swarm. */
 export type LinkId = number;
+
+/** Bytes of a fragment's frame beside its payload; limits count them too. */
+export const FRAGMENT_OVERHEAD_BYTES = 20;
 
 export type DeclineReason = 'nothing-needed' | 'busy' | 'disk';
 export type RejectReason = 'cancelled' | 'no-chunk' | 'busy' | 'disk';
@@ -30,6 +33,8 @@ export type SwarmMessage =
   | { readonly type: 'interest'; readonly interested: boolean; readonly wantedCount: number }
   | { readonly type: 'cancel'; readonly requestId: number }
   | { readonly type: 'reject'; readonly requestId: number; readonly reason: RejectReason; readonly retryMs: number }
+  /** At which rate the sender of this wants to be sent fragments; Infinity: any. */
+  | { readonly type: 'pace'; readonly bytesPerSecond: number }
   /** Peers the sender is linked to, `host:port` with an IP address and peer id, and ids of those it no longer is. */
   | {
       readonly type: 'pex';
@@ -64,6 +69,8 @@ export type SwarmFact =
       readonly outbound: boolean;
       /** The candidate this was dialled for; undefined for accepted connections. */
       readonly dialledKey?: string | undefined;
+      /** It keeps to a `pace` that it is asked for. Default false. */
+      readonly paces?: boolean;
       /** `host:port` where it accepts connections, by what it says; the host is an IP address. Undefined: it does not, or not so that others could dial it. */
       readonly listensAt?: string | undefined;
     }
@@ -121,6 +128,8 @@ export type SwarmAction =
   | { readonly type: 'send'; readonly link: LinkId; readonly message: SwarmMessage }
   /** Read this chunk and send its fragments, those of sends started earlier first where they can leave; answer with `sent` facts or `send-ended`. */
   | { readonly type: 'start-send'; readonly link: LinkId; readonly requestId: number; readonly chunkIndex: number }
+  /** From now on send fragments on this link no faster than this, frames included; Infinity: any rate. */
+  | { readonly type: 'pace'; readonly link: LinkId; readonly bytesPerSecond: number }
   /** Stop at the next fragment boundary; answer with `send-ended`, or with the last `sent` if it was too late. */
   | { readonly type: 'stop-send'; readonly link: LinkId; readonly requestId: number }
   /** All bytes of the chunk are here: compare its digest; answer with `verified`. */
@@ -164,8 +173,8 @@ export interface SwarmOptions {
   /** Bytes a second; Infinity: none. */
   readonly downBytesPerSecond: number;
   readonly upBytesPerSecond: number;
-  /** The bucket of `downBytesPerSecond` where several swarms share it; whoever shares it sets its rate. */
-  readonly downBucket?: TokenBucket;
+  /** The limit in `downBytesPerSecond` where several swarms share it; whoever shares it sets its rate. */
+  readonly downLimit?: DownLimit;
 }
 
 /** Why nothing moves, for people. Null: something moves, or nothing is wanted. */

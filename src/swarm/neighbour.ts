@@ -27,6 +27,8 @@ export interface Request {
 export interface Grant {
   readonly grantId: number;
   readonly lapsesAtMs: number;
+  /** Its receiver wants to be sent less than the uplink gives, so that it takes no slot of others. */
+  readonly isPaced: boolean;
   /** The first chunk suggested with it, counted as on its way; -1: none. */
   readonly pledgedChunk: number;
 }
@@ -36,6 +38,8 @@ export interface Send {
   readonly link: LinkId;
   readonly requestId: number;
   readonly chunkIndex: number;
+  /** As the grant it used. */
+  readonly isPaced: boolean;
   state: 'queued' | 'active' | 'stopping';
   progressAtMs: number;
 }
@@ -63,6 +67,8 @@ export class Neighbour {
   readonly candidateKey: string | undefined;
   /** `host:port` where it says that it accepts connections. */
   readonly listensAt: string | undefined;
+  /** It keeps to a pace that we ask for. */
+  readonly paces: boolean;
   readonly linkedAtMs: number;
   rttMs: number | undefined;
   /** Its fastest round trip of late: the path without its queues. */
@@ -83,6 +89,8 @@ export class Neighbour {
   lastUsefulAtMs: number;
 
   // ---- what we give it
+  /** What it wants to be sent a second, frames included. */
+  paceBytesPerSecond = Number.POSITIVE_INFINITY;
   readonly grants = new Map<number, Grant>();
   readonly lapsedGrants = new Set<number>();
   /** Unanswered grants it may hold at a time; halved when it declines, grown when it takes. */
@@ -100,6 +108,7 @@ export class Neighbour {
     outbound: boolean;
     candidateKey: string | undefined;
     listensAt: string | undefined;
+    paces: boolean;
     theirs: Bitfield;
     nowMs: number;
   }) {
@@ -109,6 +118,7 @@ export class Neighbour {
     this.outbound = init.outbound;
     this.candidateKey = init.candidateKey;
     this.listensAt = init.listensAt;
+    this.paces = init.paces;
     this.theirs = init.theirs;
     this.linkedAtMs = init.nowMs;
     this.lastUsefulAtMs = init.nowMs;

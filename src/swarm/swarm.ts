@@ -318,6 +318,7 @@ export class Swarm {
       outbound: fact.outbound,
       candidateKey: fact.dialledKey,
       listensAt: fact.listensAt,
+      paces: fact.paces ?? false,
       theirs: new Bitfield(this.#layout.chunkCount),
       nowMs: this.#nowMs,
     });
@@ -401,6 +402,9 @@ export class Swarm {
         return;
       case 'request':
         this.#upload.request(neighbour, message, this.#nowMs);
+        return;
+      case 'pace':
+        this.#upload.pace(neighbour, message.bytesPerSecond);
         return;
       case 'cancel':
         this.#upload.cancel(neighbour, message.requestId);

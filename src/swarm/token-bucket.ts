@@ -57,6 +57,14 @@ export class TokenBucket {
     this.#tokens = Math.min(Number.isFinite(this.#tokens) ? this.#tokens : 0, this.#burst());
   }
 
+  /** A change of rate that is no new limit: what is owed stays owed. */
+  retune(bytesPerSecond: number, nowMs: number): void {
+    this.#refill(nowMs);
+    const arrears = this.#arrears;
+    this.setRate(bytesPerSecond, nowMs);
+    this.#arrears = Math.min(arrears, this.#arrearsMax());
+  }
+
   /** Takes `byteCount` if the bucket is not in debt; says whether it did. */
   take(byteCount: number, nowMs: number): boolean {
     if (!this.isLimited) return true;
@@ -83,6 +91,10 @@ export class TokenBucket {
     return Math.max(this.pieceBytes, (this.#bytesPerSecond * RATE_BURST_MS) / 1000);
   }
 
+  #arrearsMax(): number {
+    return this.isLimited ? (this.#bytesPerSecond * RATE_ARREARS_MAX_MS) / 1000 : 0;
+  }
+
   #refill(nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - this.#atMs);
     this.#atMs = nowMs;
@@ -93,8 +105,7 @@ export class TokenBucket {
     const over = this.#tokens + earned - full;
     if (over > 0) {
       this.#tokens = full;
-      const arrearsMax = (this.#bytesPerSecond * RATE_ARREARS_MAX_MS) / 1000;
-      if (this.#isWaitedFor) this.#arrears = Math.min(arrearsMax, this.#arrears + over);
+      if (this.#isWaitedFor) this.#arrears = Math.min(this.#arrearsMax(), this.#arrears + over);
       return;
     }
     this.#arrears -= paid;

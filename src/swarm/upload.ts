@@ -11,6 +11,8 @@ import {
   GRANTS_PER_LINK_MAX,
   GRANT_LIFE_MS,
   LAPSED_GRANTS_KEPT_MAX,
+  PACED_SENDS_BYTES_MAX,
+  PACED_SHARE_MAX,
   SEND_STALL_MS,
   SPARE_SENDS,
   SUGGESTIONS_PER_GRANT,
@@ -45,8 +47,11 @@ export class Upload {
   readonly #context: SwarmContext;
   readonly #meter = new RateMeter();
   readonly #queue: Send[] = [];
-  #activeCount = 0;
-  #outstanding = 0;
+  /** Sends that are out, and those with the grants that are: at full speed, and to receivers that want less. */
+  readonly #full = { activeCount: 0, outstanding: 0 };
+  readonly #slow = { activeCount: 0, outstanding: 0 };
+  /** Neighbours that asked for a pace. */
+  readonly #paced = new Set<Neighbour>();
   #limitBytesPerSecond: number;
   #seedOrder: SeedOrder | undefined;
   #shard: { rank: number; count: number } = { rank: 0, count: 1 };
@@ -134,11 +139,12 @@ export class Upload {
   unlinked(neighbour: Neighbour): void {
     for (const grant of neighbour.grants.values()) this.#endGrant(neighbour, grant);
     for (const send of neighbour.sends.values()) {
-      if (send.state !== 'queued') this.#activeCount--;
-      this.#outstanding--;
+      if (send.state !== 'queued') this.#lane(send).activeCount--;
+      this.#lane(send).outstanding--;
       neighbour.outstanding--;
       this.#seedOrder?.lower(send.chunkIndex);
     }
+    this.#paced.delete(neighbour);
     for (let at = this.#queue.length - 1; at >= 0; at--)
       if (this.#queue[at]?.link === neighbour.link) this.#queue.splice(at, 1);
     neighbour.sends.clear();
@@ -152,6 +158,15 @@ export class Upload {
   interest(neighbour: Neighbour, interested: boolean): void {
     this.#someoneMayTake = true;
     neighbour.armed = interested;
+  }
+
+  /** It wants to be sent no more than this a second. */
+  pace(neighbour: Neighbour, bytesPerSecond: number): void {
+    this.#someoneMayTake = true;
+    neighbour.paceBytesPerSecond = bytesPerSecond;
+    if (bytesPerSecond === Number.POSITIVE_INFINITY) this.#paced.delete(neighbour);
+    else this.#paced.add(neighbour);
+    this.#context.emit({ type: 'pace', link: neighbour.link, bytesPerSecond });
   }
 
   /** A receiver that is busy gets fewer credits at a time, or every wake-up would end in a volley of refusals. */
@@ -199,10 +214,12 @@ export class Upload {
       return;
     }
     this.#seedOrder?.raise(chunkIndex);
-    const send: Send = { link: neighbour.link, requestId, chunkIndex, state: 'queued', progressAtMs: nowMs };
+    const { link } = neighbour;
+    const { isPaced } = grant;
+    const send: Send = { link, requestId, chunkIndex, isPaced, state: 'queued', progressAtMs: nowMs };
     neighbour.sends.set(requestId, send);
     neighbour.outstanding++;
-    this.#outstanding++;
+    this.#lane(send).outstanding++;
     this.#queue.push(send);
   }
 
@@ -231,14 +248,14 @@ export class Upload {
     neighbour.lastUsefulAtMs = nowMs;
     send.progressAtMs = nowMs;
     if (!last) return;
-    this.#activeCount--;
+    this.#lane(send).activeCount--;
     this.#endSend(neighbour, send, true);
   }
 
   sendEnded(neighbour: Neighbour, requestId: number, why: 'stopped' | 'unreadable'): void {
     const send = neighbour.sends.get(requestId);
     if (send === undefined) return;
-    this.#activeCount--;
+    this.#lane(send).activeCount--;
     this.#endSend(neighbour, send, false);
     this.#context.send(neighbour, {
       type: 'reject',
@@ -251,7 +268,8 @@ export class Upload {
   // ---- time ----------------------------------------------------------------------------------------------------------------
 
   nextDeadlineMs(): number {
-    return this.#outstanding > 0 ? Math.min(this.#lapseCheckAtMs, this.#feedbackAtMs) : Number.POSITIVE_INFINITY;
+    const outstanding = this.#full.outstanding + this.#slow.outstanding;
+    return outstanding > 0 ? Math.min(this.#lapseCheckAtMs, this.#feedbackAtMs) : Number.POSITIVE_INFINITY;
   }
 
   tick(nowMs: number): void {
@@ -284,12 +302,28 @@ export class Upload {
   /** Starts queued sends and hands out grants until the pipeline is full. */
   schedule(nowMs: number): void {
     const { slots, pipeline, chunkMs, roundTripMs } = this.#currentShape(nowMs);
-    while (this.#activeCount < slots) {
-      const send = this.#queue.shift();
-      if (send === undefined) break;
+    this.#startQueued(slots, nowMs);
+    if (this.#context.options.upload && this.#someoneMayTake) {
+      for (const neighbour of this.#paced) this.#fillPaced(neighbour, chunkMs, roundTripMs, nowMs);
+      this.#fillPipeline(pipeline, roundTripMs > chunkMs / 4 ? 2 : 1, chunkMs, roundTripMs, nowMs);
+    }
+    this.#watchIdle(nowMs);
+  }
+
+  /** The oldest first; but one that finds no slot does not hold up those of the other lane. */
+  #startQueued(slots: number, nowMs: number): void {
+    const pacedSlots = Math.max(slots, Math.floor(PACED_SENDS_BYTES_MAX / this.#context.layout.chunkSize));
+    for (let at = 0; at < this.#queue.length;) {
+      const send = this.#queue[at] as Send;
+      const lane = this.#lane(send);
+      if (lane.activeCount >= (send.isPaced ? pacedSlots : slots)) {
+        at++;
+        continue;
+      }
+      this.#queue.splice(at, 1);
       send.state = 'active';
       send.progressAtMs = nowMs;
-      this.#activeCount++;
+      lane.activeCount++;
       this.#context.emit({
         type: 'start-send',
         link: send.link,
@@ -297,37 +331,44 @@ export class Upload {
         chunkIndex: send.chunkIndex,
       });
     }
-    if (this.#context.options.upload)
-      this.#fillPipeline(pipeline, roundTripMs > chunkMs / 4 ? 2 : 1, chunkMs, roundTripMs, nowMs);
-    this.#watchIdle(nowMs);
+  }
+
+  #lane({ isPaced }: { readonly isPaced: boolean }): { activeCount: number; outstanding: number } {
+    return isPaced ? this.#slow : this.#full;
+  }
+
+  /** A receiver that wants less than we could send has credits of its own, as many as its pace and path need. */
+  #fillPaced(neighbour: Neighbour, chunkMs: number, roundTripMs: number, nowMs: number): void {
+    if (!this.#isPaced(neighbour, chunkMs)) return;
+    const pacedChunkMs = (this.#context.layout.chunkSize * 1000) / neighbour.paceBytesPerSecond;
+    const cap = Math.min(2 + Math.ceil(roundTripMs / pacedChunkMs), GRANTS_PER_LINK_MAX);
+    while (mayTake(neighbour, cap))
+      this.#grant(neighbour, neighbour.outstanding * pacedChunkMs, true, roundTripMs, nowMs);
+  }
+
+  #isPaced({ paceBytesPerSecond }: Neighbour, chunkMs: number): boolean {
+    return paceBytesPerSecond < (PACED_SHARE_MAX * this.#context.layout.chunkSize * 1000) / chunkMs;
   }
 
   /** First a share for everybody, then, if credits are left, more for those who take them: one-to-one runs at full speed. */
   #fillPipeline(pipeline: number, perNeighbour: number, chunkMs: number, roundTripMs: number, nowMs: number): void {
-    if (!this.#someoneMayTake || this.#outstanding >= pipeline) return;
+    if (this.#full.outstanding >= pipeline) return;
     for (const cap of [perNeighbour, GRANTS_PER_LINK_MAX]) {
-      while (this.#outstanding < pipeline) {
-        const neighbour = this.#nextToServe(cap, nowMs);
+      while (this.#full.outstanding < pipeline) {
+        const neighbour = this.#nextToServe(cap, chunkMs, nowMs);
         if (neighbour === undefined) break;
-        this.#grant(neighbour, this.#outstanding * chunkMs, roundTripMs, nowMs);
+        this.#grant(neighbour, this.#full.outstanding * chunkMs, false, roundTripMs, nowMs);
       }
     }
-    this.#someoneMayTake = this.#outstanding >= pipeline;
+    this.#someoneMayTake = this.#full.outstanding >= pipeline;
   }
 
-  #nextToServe(cap: number, nowMs: number): Neighbour | undefined {
+  #nextToServe(cap: number, chunkMs: number, nowMs: number): Neighbour | undefined {
     let best: Neighbour | undefined;
     let bestServed = Number.POSITIVE_INFINITY;
     let ties = 0;
     for (const neighbour of this.#context.neighbours.values()) {
-      if (
-        !neighbour.armed ||
-        neighbour.outstanding >= cap ||
-        neighbour.neededCount <= neighbour.outstanding ||
-        !neighbour.mapped ||
-        neighbour.grants.size >= Math.floor(neighbour.grantWindow)
-      )
-        continue;
+      if (!mayTake(neighbour, cap) || this.#isPaced(neighbour, chunkMs)) continue;
       const served = neighbour.served.at(nowMs) + neighbour.outstanding;
       if (served < bestServed) {
         best = neighbour;
@@ -340,7 +381,7 @@ export class Upload {
     return best;
   }
 
-  #grant(neighbour: Neighbour, etaMs: number, roundTripMs: number, nowMs: number): void {
+  #grant(neighbour: Neighbour, etaMs: number, isPaced: boolean, roundTripMs: number, nowMs: number): void {
     let grantId = neighbour.nextGrantId;
     while (neighbour.grants.has(grantId) || neighbour.lapsedGrants.has(grantId)) grantId = (grantId + 1) % ID_LIMIT;
     neighbour.nextGrantId = (grantId + 1) % ID_LIMIT;
@@ -348,9 +389,10 @@ export class Upload {
     const pledgedChunk = suggestions[0] ?? -1;
     if (pledgedChunk >= 0) this.#seedOrder?.raise(pledgedChunk);
     const lapsesAtMs = nowMs + GRANT_LIFE_MS + 2 * roundTripMs;
-    neighbour.grants.set(grantId, { grantId, pledgedChunk, lapsesAtMs });
+    const grant: Grant = { grantId, isPaced, pledgedChunk, lapsesAtMs };
+    neighbour.grants.set(grantId, grant);
     this.#lapseCheckAtMs = Math.min(this.#lapseCheckAtMs, lapsesAtMs);
-    this.#outstanding++;
+    this.#lane(grant).outstanding++;
     neighbour.outstanding++;
     neighbour.served.add(nowMs, 1);
     this.#context.send(neighbour, { type: 'grant', grantId, etaMs: Math.min(Math.ceil(etaMs), 0xffff), suggestions });
@@ -407,7 +449,7 @@ export class Upload {
     this.#someoneMayTake = true;
     neighbour.grants.delete(grant.grantId);
     neighbour.outstanding--;
-    this.#outstanding--;
+    this.#lane(grant).outstanding--;
     if (grant.pledgedChunk >= 0) this.#seedOrder?.lower(grant.pledgedChunk);
   }
 
@@ -415,7 +457,7 @@ export class Upload {
     this.#someoneMayTake = true;
     neighbour.sends.delete(send.requestId);
     neighbour.outstanding--;
-    this.#outstanding--;
+    this.#lane(send).outstanding--;
     if (!arrived) this.#seedOrder?.lower(send.chunkIndex);
   }
 
@@ -423,7 +465,7 @@ export class Upload {
 
   /** Somebody could be served and nothing is being sent: that time is lost. */
   #watchIdle(nowMs: number): void {
-    const isIdle = this.#activeCount === 0 && this.#outstanding > 0;
+    const isIdle = this.#full.activeCount === 0 && this.#full.outstanding > 0;
     if (isIdle && this.#idleSinceMs === undefined) this.#idleSinceMs = nowMs;
     if (!isIdle && this.#idleSinceMs !== undefined) {
       this.#idleMs += nowMs - this.#idleSinceMs;
@@ -444,4 +486,15 @@ export class Upload {
     this.#idleMs = 0;
     this.#feedbackAtMs = nowMs + UP_FEEDBACK_MS;
   }
+}
+
+/** It wants something we have, and may hold another credit. */
+function mayTake(neighbour: Neighbour, cap: number): boolean {
+  return (
+    neighbour.armed &&
+    neighbour.outstanding < cap &&
+    neighbour.neededCount > neighbour.outstanding &&
+    neighbour.mapped &&
+    neighbour.grants.size < Math.floor(neighbour.grantWindow)
+  );
 }

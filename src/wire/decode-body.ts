@@ -15,6 +15,7 @@ import type {
   HelloMessage,
   InterestMessage,
   ManifestPartMessage,
+  PaceMessage,
   PexMessage,
   PexPeer,
 } from './messages.ts';
@@ -66,6 +67,8 @@ function read(type: ControlMessage['type'], body: BodyReader): ControlMessage {
       return { type, token: body.u32() };
     case 'pong':
       return { type, token: body.u32(), heldMicros: body.u32() };
+    case 'pace':
+      return readPace(body);
     case 'pex':
       return readPex(body);
     case 'manifest-request': {
@@ -123,6 +126,12 @@ function readInterest(body: BodyReader): InterestMessage {
   if (interested > 1) throw body.refuse(`says ${interested} where 0 or 1 belongs`);
   readZero(body, body.u8());
   return { type: 'interest', interested: interested === 1, wantedCount: body.u16() };
+}
+
+function readPace(body: BodyReader): PaceMessage {
+  const rate = body.u32();
+  if (rate < limits.PACE_BYTES_PER_SECOND_MIN) throw body.refuse(`asks for ${rate} bytes a second`);
+  return { type: 'pace', bytesPerSecond: rate === frame.PACE_UNLIMITED ? Number.POSITIVE_INFINITY : rate };
 }
 
 function readPex(body: BodyReader): PexMessage {

@@ -288,6 +288,8 @@ describe('FrameDecoder', () => {
     ['spare bits', '00000005 12 00 0000 00000007 01', 'beyond its last chunk'],
     ['a bitfield of another length', '00000006 12 00 0000 00000008 0100', 'too many'],
     ['more chunks than any content has', '00000004 12 00 0000 00100001', 'says 1048577'],
+    ['a pace below the least', '00000004 a0 00 0000 000003e7', 'asks for 999'],
+    ['a pace with a byte too many', '00000005 a0 00 0000 00000fff 00', 'pace frame has 5 bytes'],
     ['a pex that says more than it has', '00000002 32 00 0000 01 00', 'too short'],
     ['a pex over the limit', '00000002 32 00 0000 15 00', 'says 21'],
     ['a manifest part beyond its end', '00000009 34 00 0000 00000038 00000038 00', 'beyond the end'],

@@ -57,6 +57,9 @@ const GOLDEN: readonly (readonly [ControlMessage, string])[] = [
   [{ type: 'reject', requestId: 9, reason: 'busy', retryMs: 1000 }, '00000006 26 00 0000  0009 02 00 03e8'],
   [{ type: 'ping', token: 0xdeadbeef }, '00000004 30 00 0000  deadbeef'],
   [{ type: 'pong', token: 0xdeadbeef, heldMicros: 256 }, '00000008 31 00 0000  deadbeef 00000100'],
+  [{ type: 'pace', bytesPerSecond: 100_000 }, '00000004 a0 00 0000  000186a0'],
+  [{ type: 'pace', bytesPerSecond: Number.POSITIVE_INFINITY }, '00000004 a0 00 0000  ffffffff'],
+  [{ type: 'pace', bytesPerSecond: 1_000 }, '00000004 a0 00 0000  000003e8 | the least'],
   [
     { type: 'pex', added: [{ ip: filled(16, 0x0b), port: 80, peerId: filled(16, 0x0c) }], dropped: [filled(16, 0x0d)] },
     `00000034 32 00 0000
@@ -106,6 +109,15 @@ describe('encodeMessage()', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it.each([
+    [1, 1_000],
+    [1e12, 0xffff_fffe],
+  ])('writes a pace of %d as the nearest that can be asked for', (asked, written) => {
+    const recorder = createRecorder();
+    new FrameDecoder(recorder).push(encodeMessage({ type: 'pace', bytesPerSecond: asked }));
+    expect(recorder.items).toEqual([{ kind: 'message', message: { type: 'pace', bytesPerSecond: written } }]);
   });
 
   it.each<readonly [string, ControlMessage]>([

@@ -72,6 +72,8 @@ export function encodeMessage(message: ControlMessage): Uint8Array<ArrayBuffer> 
       return build('pong', 8, (body) =>
         body.u32(exact('token', message.token, U32_MAX)).u32(saturated(message.heldMicros, U32_MAX)),
       );
+    case 'pace':
+      return build('pace', 4, (body) => body.u32(paceOf(message.bytesPerSecond)));
     case 'pex':
       return encodePex(message);
     case 'manifest-request':
@@ -179,6 +181,12 @@ function encodeManifestPart(message: ManifestPartMessage): Uint8Array<ArrayBuffe
       .u32(totalBytes)
       .put(bytes),
   );
+}
+
+/** A rate is a wish, so one that is out of range is the nearest that is not. */
+function paceOf(bytesPerSecond: number): number {
+  if (bytesPerSecond === Number.POSITIVE_INFINITY) return frame.PACE_UNLIMITED;
+  return Math.max(limits.PACE_BYTES_PER_SECOND_MIN, saturated(bytesPerSecond, frame.PACE_UNLIMITED - 1));
 }
 
 function encodeGoodbye(message: GoodbyeMessage): Uint8Array<ArrayBuffer> {

@@ -72,6 +72,13 @@ export const arbitraryMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: fc.constant('ping'), token: u32 }),
   fc.record({ type: fc.constant('pong'), token: u32, heldMicros: u32 }),
   fc.record({
+    type: fc.constant('pace'),
+    bytesPerSecond: fc.oneof(
+      fc.integer({ min: limits.PACE_BYTES_PER_SECOND_MIN, max: 0xffff_fffe }),
+      fc.constant(Number.POSITIVE_INFINITY),
+    ),
+  }),
+  fc.record({
     type: fc.constant('pex'),
     added: fc.array(fc.record({ ip: bytes(16), port: fc.integer({ min: 1, max: 0xffff }), peerId: bytes(16) }), {
       maxLength: limits.PEX_PEERS_MAX,

@@ -24,6 +24,10 @@ export const PROTOCOL_VERSION = 1;
 /** Bits of the hello's role byte; the others are zero. */
 export const ROLE_COMPLETE = 0x01;
 export const ROLE_UPLOAD_DISABLED = 0x02;
+/** Bits of the hello's features; unknown ones are ignored. */
+export const FEATURE_PACE = 0x01;
+/** What stands for no rate at all in a pace. */
+export const PACE_UNLIMITED = 0xffff_ffff;
 
 export const HELLO_BODY_BYTES = 84;
 export const PEER_ID_BYTES = 16;
@@ -77,6 +81,7 @@ export const FRAME_SHAPES = {
     MANIFEST_PART_HEADER_BYTES + limits.MANIFEST_PART_BYTES_MAX,
   ),
   goodbye: between(0x3f, GOODBYE_HEADER_BYTES, GOODBYE_HEADER_BYTES + limits.GOODBYE_TEXT_BYTES_MAX, 'any'),
+  pace: exactly(0xa0, 4),
 } as const satisfies Record<FrameType, FrameShape>;
 
 /** The type and shape of a type number; undefined for numbers that are not ours. */

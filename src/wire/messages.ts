@@ -115,6 +115,13 @@ export interface PongMessage {
   readonly heldMicros: number;
 }
 
+/** At which rate the sender wants to be sent fragments on this connection: it has a limit, and divides it among its sources. */
+export interface PaceMessage {
+  readonly type: 'pace';
+  /** Frames of fragments included; Infinity: as fast as you like. */
+  readonly bytesPerSecond: number;
+}
+
 export interface PexPeer {
   /** 16 bytes; IPv4 as ::ffff:a.b.c.d. */
   readonly ip: Uint8Array;
@@ -176,6 +183,7 @@ export type ControlMessage =
   | RejectMessage
   | PingMessage
   | PongMessage
+  | PaceMessage
   | PexMessage
   | ManifestRequestMessage
   | ManifestPartMessage

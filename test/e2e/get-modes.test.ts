@@ -64,8 +64,7 @@ test('a descriptor URL, name@hex and --sha256 lead to the right version', async 
   expect(await fetched(`${tracker.url}/torrents/model.bin.json`)).toBe(fresh.sha256);
 });
 
-// once more when it fails: on a machine that is busy with other things a rate may stay below its limit
-test('--limit-up and --limit-down hold', { retry: 1 }, async (context) => {
+test('--limit-up and --limit-down hold', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const up = await world.file('up.bin', 20 * MiB, 35, ['limited']);
@@ -76,11 +75,8 @@ test('--limit-up and --limit-down hold', { retry: 1 }, async (context) => {
     doneOf(world.get(tracker, 'up.bin', ['-o', `${world.folder}/`])),
     doneOf(world.get(tracker, 'down.bin', ['-o', `${world.folder}/`, '--limit-down', '4M'])),
   ]);
-  for (const { seconds, size } of [fromLimited, atLimit]) {
-    expect(seconds).toBeGreaterThan(4);
-    expect(size / seconds).toBeGreaterThan(4e6 * 0.85);
-    expect(size / seconds).toBeLessThan(4e6 * 1.15);
-  }
+  // never above the limit, however busy the machine; how close to it, is bench:limits' and the policy tests' question
+  for (const { seconds, size } of [fromLimited, atLimit]) expect(size / seconds).toBeLessThan(4e6 * 1.03);
 });
 
 test('a file that is there already is not fetched again, and with --seed it is served', async (context) => {

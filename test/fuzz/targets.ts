@@ -85,6 +85,7 @@ const traffic: readonly ControlMessage[] = [
   { type: 'reject', requestId: 0, reason: 'no-chunk', retryMs: 100 },
   { type: 'ping', token: 77 },
   { type: 'pong', token: 77, heldMicros: 12 },
+  { type: 'pace', bytesPerSecond: 20_000 },
   { type: 'pex', added: [{ ip: id(4), port: 9002, peerId: id(5) }], dropped: [id(6)] },
   { type: 'manifest-request', offset: 0 },
   { type: 'manifest-part', offset: 0, totalBytes: manifest.bytes.length, bytes: manifest.bytes.subarray(0, 100) },

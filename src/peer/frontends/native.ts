@@ -24,6 +24,7 @@ import type { SwarmKeys } from '../../net/swarm-key.ts';
 import type { CloseReason, SwarmMessage } from '../../swarm/facts.ts';
 import type { IncomingFragment } from '../../swarm/requests.ts';
 import { sha256 } from '../../storage/digest-chunk.ts';
+import { FEATURE_PACE } from '../../wire/frame.ts';
 import { createGoodbye } from '../../wire/goodbye.ts';
 import type { HelloMessage } from '../../wire/messages.ts';
 import type { ContentSession } from '../content-session.ts';
@@ -51,6 +52,7 @@ class NativeLink implements PeerLink {
   readonly key: string;
   readonly address: string;
   readonly listensAt: string | undefined;
+  readonly paces: boolean;
   readonly #connection: FramedConnection;
 
   constructor(connection: FramedConnection, remote: HelloMessage, address: string) {
@@ -58,6 +60,7 @@ class NativeLink implements PeerLink {
     this.key = toHex(remote.peerId);
     this.address = address;
     this.listensAt = listenAddress(connection, remote, address);
+    this.paces = (remote.features & FEATURE_PACE) !== 0;
   }
 
   get unsentBytes(): number {
@@ -187,7 +190,7 @@ export class NativeFrontend {
       complete,
       uploadDisabled: false,
       listenPort: this.#host.listenPort(),
-      features: 0,
+      features: FEATURE_PACE,
       peerId: this.#host.peerId,
       inFlightBytesMax: IN_FLIGHT_BYTES_MAX,
       grantsMax: GRANTS_PER_LINK_MAX,
