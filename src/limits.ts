@@ -219,6 +219,12 @@ export const VERIFY_JOBS_MAX = 4;
 export const CHUNK_WORKERS_MAX = 4;
 /** Contents up to this size are digested and written without them. */
 export const CHUNK_WORKERS_BYTES_MIN = 4 * MiB;
+/** Above this rate of received bytes, taken over the window, or when a write took longer than this, threads are started for it. */
+export const INLINE_BYTES_PER_SECOND_MAX = 40 * MiB;
+export const INLINE_WINDOW_MS = 250;
+export const INLINE_WRITE_MS_MAX = 50;
+/** What the kernel has in memory is read at once up to this size; larger reads go to the thread pool, beside what this thread does. */
+export const CACHED_READ_BYTES_MAX = 256 * KiB;
 /** A chunk is written to disk in pieces of this size. */
 export const WRITE_PIECE_BYTES = 32 * KiB;
 /** Bytes of chunk buffers a node may hold, over all downloads and uploads. */

@@ -34,6 +34,8 @@ export type ChunkOrder =
   | { readonly type: 'whole-close'; readonly wholeId: number };
 
 export type ChunkAnswer =
+  /** First of all: the thread listens. */
+  | { readonly ready: true }
   /** `isKept`: the whole still needs the bytes; `released` follows. */
   | { readonly id: number; readonly digest: Uint8Array<ArrayBuffer>; readonly isKept: boolean }
   | { readonly id: number; readonly released: true }

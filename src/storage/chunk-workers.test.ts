@@ -2,9 +2,12 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { INLINE_BYTES_PER_SECOND_MAX, INLINE_WINDOW_MS, INLINE_WRITE_MS_MAX } from '../limits.ts';
 import { seededBytes } from './fixtures.ts';
 import { createChunkWorkers, type ChunkWorkers, type SharedBytes } from './chunk-workers.ts';
+
+const MiB = 1024 * 1024;
 
 /** A shared buffer of a size, filled with bytes that depend on `seed`. */
 function sharedBytes(byteCount: number, seed: number): SharedBytes {
@@ -13,18 +16,21 @@ function sharedBytes(byteCount: number, seed: number): SharedBytes {
   return bytes;
 }
 
-function workers(kind: 'threads' | 'on the spot'): ChunkWorkers {
-  const made = createChunkWorkers(2);
-  if (kind === 'threads') made.start();
+type Kind = 'threads' | 'this thread' | 'on the spot';
+
+async function workers(kind: Kind): Promise<ChunkWorkers> {
+  const made = createChunkWorkers({ threadCount: 2 });
+  if (kind === 'threads') await made.start();
+  if (kind === 'this thread') made.prepare();
   onTestFinished(() => made.close());
   return made;
 }
 
 const digestOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest());
 
-describe.each(['threads', 'on the spot'] as const)('chunk workers, %s', (kind) => {
+describe.each(['threads', 'this thread', 'on the spot'] as const)('chunk workers, %s', (kind) => {
   it('digest many chunks at once, each with its own bytes', async () => {
-    const made = workers(kind);
+    const made = await workers(kind);
     const chunks = Array.from({ length: 20 }, (_, seed) => sharedBytes(100_000, seed));
     const digests = await Promise.all(chunks.map((chunk) => made.digest(chunk)));
     expect(digests.map(({ digest }) => digest)).toEqual(chunks.map(digestOf));
@@ -32,14 +38,16 @@ describe.each(['threads', 'on the spot'] as const)('chunk workers, %s', (kind) =
 
   it('digest the part of a buffer that is a chunk', async () => {
     const buffer = sharedBytes(65_536, 1);
-    expect((await workers(kind).digest(buffer.subarray(0, 1_000))).digest).toEqual(digestOf(buffer.subarray(0, 1_000)));
+    expect((await (await workers(kind)).digest(buffer.subarray(0, 1_000))).digest).toEqual(
+      digestOf(buffer.subarray(0, 1_000)),
+    );
   });
 
   it('write every byte where it belongs', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const file = await open(join(folder, 'f'), 'w+');
-    const made = workers(kind);
+    const made = await workers(kind);
     const first = sharedBytes(100_001, 1);
     const second = sharedBytes(50_000, 2);
     await Promise.all([made.write(file.fd, second, first.length), made.write(file.fd, first, 0)]);
@@ -51,13 +59,13 @@ describe.each(['threads', 'on the spot'] as const)('chunk workers, %s', (kind) =
   it('say what the system said when a write fails', async () => {
     const file = await open('/dev/null', 'r');
     onTestFinished(() => file.close());
-    await expect(workers(kind).write(file.fd, sharedBytes(10, 1), 0)).rejects.toMatchObject({ code: 'EBADF' });
+    await expect((await workers(kind)).write(file.fd, sharedBytes(10, 1), 0)).rejects.toMatchObject({ code: 'EBADF' });
   });
 });
 
 it('chunk workers that are closed while they work reject what was under way', async () => {
-  const made = createChunkWorkers(1);
-  made.start();
+  const made = createChunkWorkers({ threadCount: 1 });
+  await made.start();
   const jobs = Promise.allSettled(Array.from({ length: 50 }, (_, seed) => made.digest(sharedBytes(1_000_000, seed))));
   await made.close();
   const settled = await jobs;
@@ -66,13 +74,56 @@ it('chunk workers that are closed while they work reject what was under way', as
   ).toBe(true);
 });
 
-it.each([1, 3])(
-  '%d chunk workers digest a whole along with its chunks, in whatever order they come',
-  async (threads) => {
+it('chunk workers begin on this thread and start others when chunks come fast', async () => {
+  let nowMs = 0;
+  const made = createChunkWorkers({ threadCount: 1, clock: () => nowMs });
+  onTestFinished(() => made.close());
+  made.prepare();
+  const chunk = sharedBytes(MiB, 1);
+  const windowBytes = (INLINE_BYTES_PER_SECOND_MAX * INLINE_WINDOW_MS) / 1000;
+  for (let bytes = 0; bytes < 3 * windowBytes; bytes += MiB) {
+    await made.digest(chunk);
+    nowMs += (INLINE_WINDOW_MS * MiB * 1.1) / windowBytes; // a tenth slower than what it takes
+  }
+  expect(made.threadCount).toBe(0);
+  for (let bytes = 0; bytes <= 2 * windowBytes; bytes += MiB) await made.digest(chunk);
+  await made.start();
+  expect(made.threadCount).toBe(1);
+  expect((await made.digest(chunk)).digest).toEqual(digestOf(chunk));
+});
+
+it('chunk workers start threads when a write took long', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const file = await open(join(folder, 'f'), 'w');
+  onTestFinished(() => file.close());
+  let nowMs = 0;
+  const made = createChunkWorkers({ threadCount: 1, clock: () => (nowMs += INLINE_WRITE_MS_MAX + 1) });
+  onTestFinished(() => made.close());
+  made.prepare();
+  await made.write(file.fd, sharedBytes(10, 1), 0);
+  await vi.waitFor(() => expect(made.threadCount).toBe(1), { timeout: 20_000 });
+});
+
+interface WholeCase {
+  readonly threadCount: number;
+  /** After so many chunks of 41 the threads start; 0: before the first. */
+  readonly startAfter: number;
+}
+
+it.each<WholeCase>([
+  { threadCount: 1, startAfter: 0 },
+  { threadCount: 3, startAfter: 0 },
+  { threadCount: 1, startAfter: 99 },
+  { threadCount: 2, startAfter: 20 },
+])(
+  '$threadCount threads started after $startAfter chunks digest a whole along with its chunks, in whatever order they come',
+  async ({ threadCount, startAfter }) => {
     const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
     onTestFinished(() => rm(folder, { recursive: true }));
-    const made = createChunkWorkers(threads);
-    made.start();
+    const made = createChunkWorkers({ threadCount });
+    if (startAfter === 0) await made.start();
+    else made.prepare();
     onTestFinished(() => made.close());
     const chunkBytes = 65_536;
     const bytes = seededBytes(40 * chunkBytes + 1_000, 5);
@@ -80,8 +131,9 @@ it.each([1, 3])(
     const file = await open(path, 'w+');
     onTestFinished(() => file.close());
     const whole = made.openWhole(path);
-    if (whole === undefined) throw new Error('there are threads');
+    if (whole === undefined) throw new Error('something was prepared for');
     const indexes = Array.from({ length: 41 }, (_, index) => (index * 17) % 41);
+    let doneCount = 0;
     const chunks = await Promise.all(
       indexes.map(async (index) => {
         const position = index * chunkBytes;
@@ -93,6 +145,7 @@ it.each([1, 3])(
         const { digest, kept } = await made.digest(chunk, { whole, position, expected });
         expect(digest).toEqual(expected);
         await made.write(file.fd, chunk, position);
+        if (++doneCount === startAfter) await made.start();
         return { kept };
       }),
     );

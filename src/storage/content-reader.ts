@@ -1,9 +1,9 @@
 /** Reads chunks and ranges of one shared file through the common set of open descriptors. Verifies nothing: the receiver does. */
-import type { FileHandle } from 'node:fs/promises';
 import { chunkBytes, chunkOffset, type ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
 import type { FileStamp } from './file-stamp.ts';
 import type { OpenFiles } from './open-files.ts';
+import { readFully } from './read-fully.ts';
 
 export interface ContentReader {
   readonly layout: ChunkLayout;
@@ -25,9 +25,11 @@ export interface ContentReaderOptions {
 export function createContentReader(options: ContentReaderOptions): ContentReader {
   const { path, stamp, layout, openFiles } = options;
 
+  const shorter = (): ShoalError => new ShoalError('conflict', `${path} became shorter since it was shared`);
   const readRange = async (offset: number, into: Uint8Array): Promise<number> => {
     try {
-      return await openFiles.with(path, stamp, (handle) => readFully(path, handle, offset, into));
+      await openFiles.with(path, stamp, (handle) => readFully(handle, into, offset, shorter));
+      return into.length;
     } catch (error) {
       const problem = ShoalError.from(error);
       if (isAboutTheFile(problem)) options.onFailure(problem);
@@ -64,13 +66,4 @@ export function readerOver(
 /** Whether a failed read is about the file itself, which is then no longer to be shared. */
 export function isAboutTheFile({ code }: ShoalError): boolean {
   return code === 'conflict' || code === 'disk' || code === 'not-allowed';
-}
-
-async function readFully(path: string, handle: FileHandle, offset: number, into: Uint8Array): Promise<number> {
-  for (let filled = 0; filled < into.length;) {
-    const { bytesRead } = await handle.read(into, filled, into.length - filled, offset + filled);
-    if (bytesRead === 0) throw new ShoalError('conflict', `${path} became shorter since it was shared`);
-    filled += bytesRead;
-  }
-  return into.length;
 }

@@ -19,6 +19,7 @@ import { tryLockFile, type FileLock } from './file-lock.ts';
 import { journalBytesMax, replayJournal } from './journal-codec.ts';
 import { Journal, type OpenFile } from './journal.ts';
 import { partialNames, type PartialNames } from './partial-names.ts';
+import { readFully } from './read-fully.ts';
 import { resumePartial, type ChunkCheck, type Resumed } from './resume-partial.ts';
 
 export interface PartialFileOptions {
@@ -347,11 +348,12 @@ class OpenPartialFile implements PartialFile {
   async #readAll(chunkIndex: number, into: Uint8Array, byteCount: number): Promise<number> {
     const position = chunkOffset(this.layout, chunkIndex);
     try {
-      for (let filled = 0; filled < byteCount;) {
-        const { bytesRead } = await this.#part.read(into, filled, byteCount - filled, position + filled);
-        if (bytesRead === 0) throw new ShoalError('disk', `${this.partPath} became shorter: was it truncated?`);
-        filled += bytesRead;
-      }
+      await readFully(
+        this.#part,
+        into.subarray(0, byteCount),
+        position,
+        () => new ShoalError('disk', `${this.partPath} became shorter: was it truncated?`),
+      );
     } catch (error) {
       throw diskError(error, `cannot read chunk ${chunkIndex} of ${this.partPath}`);
     }

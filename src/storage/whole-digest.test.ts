@@ -6,17 +6,20 @@ import { seededBytes, withTempFolder } from './fixtures.ts';
 import { createChunkWorkers, type ChunkWorkers } from './chunk-workers.ts';
 import { createWholeDigest } from './whole-digest.ts';
 
-function startedWorkers(): ChunkWorkers {
-  const workers = createChunkWorkers(2);
-  workers.start();
+type Kind = 'threads' | 'this thread';
+
+async function workersOf(kind: Kind): Promise<ChunkWorkers> {
+  const workers = createChunkWorkers({ threadCount: 2 });
+  if (kind === 'threads') await workers.start();
+  else workers.prepare();
   onTestFinished(() => workers.close());
   return workers;
 }
 
-describe('createWholeDigest()', { timeout: 30_000 }, () => {
+describe.each(['threads', 'this thread'] as const)('createWholeDigest() on %s', { timeout: 30_000 }, (kind) => {
   it('follows several files as they grow, small and large', () =>
     withTempFolder(async (folder) => {
-      const workers = startedWorkers();
+      const workers = await workersOf(kind);
       const sizes = [0, 5_000, 11_000_000, 12_345_678];
       await Promise.all(
         sizes.map(async (size, index) => {
@@ -36,7 +39,7 @@ describe('createWholeDigest()', { timeout: 30_000 }, () => {
 
   it('rejects when it is given up, and when the file is shorter than was said', () =>
     withTempFolder(async (folder) => {
-      const workers = startedWorkers();
+      const workers = await workersOf(kind);
       const path = join(folder, 'f');
       await writeFile(path, seededBytes(9_000_000));
       const given = createWholeDigest(path, 9_000_000_000, workers);
