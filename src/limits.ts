@@ -266,6 +266,8 @@ export const SEND_STALL_MS = 30_000;
 /** A grant not answered after this and two round trips counts as declined; answers to so many lapsed grants of a link are forgiven. */
 export const GRANT_LIFE_MS = 2_000;
 export const LAPSED_GRANTS_KEPT_MAX = 256;
+/** Of the chunks that went to a peer which then says that they are wrong, so many are read again and compared: those sent last. */
+export const ACCUSED_CHUNKS_MAX = 8;
 /** A failed write is tried again after this. */
 export const DISK_RETRY_MS = 1_000;
 /** The map of chunks must follow the handshake within this, or the connection is closed. */
@@ -285,13 +287,27 @@ export const DIAL_RETRY_MS = 250;
 /** With too few links the tracker is asked for peers, no more often than this; and in any case while a download runs, this often. */
 export const NEED_PEERS_INTERVAL_MS = 2_000;
 export const RELOCATE_MS = 20_000;
-/** Bans: a wrong chunk, a second one within BAN_INTEGRITY_MEMORY_MS, a broken protocol, a third time within BAN_PROTOCOL_MEMORY_MS. All expire. */
+/** Bans: a wrong chunk, a second one within BAN_INTEGRITY_MEMORY_MS, a broken protocol, a third time within BAN_PROTOCOL_MEMORY_MS; chunks not given, which may be a path's fault, and that again. All expire. */
 export const BAN_INTEGRITY_MS = 60_000;
 export const BAN_INTEGRITY_AGAIN_MS = 24 * 3_600_000;
 export const BAN_INTEGRITY_MEMORY_MS = 3_600_000;
+export const BAN_UNDELIVERED_MS = 60_000;
+export const BAN_UNDELIVERED_AGAIN_MS = 10 * 60_000;
 export const BAN_PROTOCOL_MS = 10 * 60_000;
 export const BAN_PROTOCOL_AGAIN_MS = 24 * 3_600_000;
 export const BAN_PROTOCOL_MEMORY_MS = 24 * 3_600_000;
+/**
+ * Chunks a source claims and then refuses on one connection: so many that it does not call lost itself right after, or so many in all.
+ * More: banned.
+ */
+export const DENIALS_UNADMITTED_MAX = 8;
+export const DENIALS_MAX = 64;
+/**
+ * A source that has never given a byte and is still heard of so long after a cancel that it did not answer: banned too, unless the
+ * answer comes within the second of these, as from one that was held up.
+ */
+export const CANCEL_ANSWER_MS = 30_000;
+export const HEARD_SETTLED_MS = 1_000;
 /** Offenders remembered. More: the one whose ban ends first is forgotten. */
 export const OFFENDERS_MAX = 10_000;
 
@@ -344,6 +360,18 @@ export const ANNOUNCE_OTHERS_MAX = 50;
 export const ANNOUNCE_OTHERS_FILES_MAX = 20;
 /** A call with a larger body does not take the short way through the tracker. */
 export const HOT_BODY_BYTES_MAX = 64 * KiB;
+/**
+ * A peer that so many others report, each at another address, within so long, is named to nobody until enough of the reports are older
+ * than that. Fewer: a few liars could have honest peers banned; more: small swarms could not.
+ */
+export const REPORTERS_MIN = 3;
+export const REPORT_MEMORY_MS = 3_600_000;
+/** Reports in one call (more: refused); peers that one reporter accuses at a time, and reporters kept of one address. More: the oldest goes. */
+export const REPORTS_PER_CALL_MAX = 16;
+export const REPORTS_PER_REPORTER_MAX = 8;
+export const REPORTERS_KEPT_MAX = 16;
+/** Reported addresses a tracker remembers. More: the one reported longest ago is forgotten. */
+export const REPORTED_ADDRESSES_MAX = 4_096;
 /** Entries published in one call; a peer that has more sends several calls. */
 export const PUBLISH_ENTRIES_PER_CALL_MAX = 1_000;
 /** Addresses a peer may announce. */

@@ -379,6 +379,7 @@ describe('questions to the tracker', () => {
       dialects: ['range' as const],
       agent: '',
       online: false,
+      banned: false,
       lastSeenMs: 990_000,
       completeContents: 1,
       partialContents: 0,

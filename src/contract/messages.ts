@@ -7,6 +7,9 @@ import { many, one, type Fields, type MessageOf } from './message-codec.ts';
 /** What a peer speaks on its port; numbers this version does not know belong to later ones. */
 export const DIALECT_NUMBER = { native: 1, range: 2 } as const;
 
+/** What a peer is reported for. */
+export const OFFENCE_NUMBER = { 'wrong-bytes': 1, protocol: 2, undelivered: 3 } as const;
+
 const ADDRESS = { host: one(1, 'string'), port: one(2, 'uint32') };
 const HOLDING = { contentId: one(1, 'bytes'), complete: one(2, 'bool'), chunks: one(3, 'bytes') };
 const HOLDING_CHANGE = {
@@ -59,6 +62,13 @@ const PEER_INFO = {
   lastSeenMs: one(6, 'uint64'),
   completeContents: one(7, 'uint32'),
   partialContents: one(8, 'uint32'),
+  banned: one(9, 'bool'),
+};
+const PEER_REPORT = {
+  contentId: one(1, 'bytes'),
+  peerId: one(2, 'bytes'),
+  address: one(3, ADDRESS),
+  offence: one(4, 'enum'),
 };
 
 export type AddressMessage = MessageOf<typeof ADDRESS>;
@@ -168,6 +178,11 @@ export const CALLS = {
     method: 'ListPeers',
     request: { limit: one(1, 'uint32'), after: one(2, 'string') },
     answer: { peers: many(1, PEER_INFO), nextAfter: one(2, 'string') },
+  },
+  reportPeers: {
+    method: 'ReportPeers',
+    request: { peerId: one(1, 'bytes'), reports: many(2, PEER_REPORT) },
+    answer: { known: one(1, 'bool'), counted: one(2, 'uint32') },
   },
   watch: {
     method: 'Watch',

@@ -4,7 +4,7 @@ import type { ContentId } from '../content/digest.ts';
 import { ShoalError } from '../errors.ts';
 import { Announcer, type AnnounceClient, type AnnouncedContent } from './announcer.ts';
 import { createContent, until } from './fixtures.ts';
-import type { HoldingChangeReport, HoldingReport, SwarmNews } from './tracker-client.ts';
+import type { HoldingChangeReport, HoldingReport, PeerReport, SwarmNews } from './tracker-client.ts';
 
 const PEER = 'ab'.repeat(16);
 
@@ -18,6 +18,8 @@ class FakeTracker implements AnnounceClient {
   away: ShoalError | undefined;
   refusedNames: readonly string[] = [];
   news: SwarmNews[] = [];
+  readonly reports: PeerReport[] = [];
+  takesReports = true;
   renewMs = 60_000;
   /** What happens, once, when a renewal has been answered. */
   afterRenew: (() => void) | undefined;
@@ -83,6 +85,13 @@ class FakeTracker implements AnnounceClient {
     await this.#enter('registerChunks', signal);
     if (!this.registered) return { known: false, unknownContentIds: [] };
     return { known: true, unknownContentIds: this.#put(holdings) };
+  }
+
+  async reportPeers(_peerId: string, reports: readonly PeerReport[], signal?: AbortSignal) {
+    await this.#enter(`report ${reports.length}`, signal);
+    if (!this.takesReports) throw new ShoalError('tracker-unreachable', 'answers, but not this call');
+    if (this.registered) this.reports.push(...reports);
+    return this.registered;
   }
 
   async leave(): Promise<void> {
@@ -332,4 +341,58 @@ test("whether peers may tell each other of peers is the tracker's word, asked wi
   announcer.put(sharedContent(200, 'b.bin'));
   await announcer.settled();
   expect(exchange.at(-1)).toBe(true);
+});
+
+const lie: PeerReport = {
+  contentId: createContent(100_000).manifest.contentId,
+  peerId: 'cd'.repeat(16),
+  address: { host: '10.0.0.1', port: 9001 },
+  offence: 'wrong-bytes',
+};
+
+test('a peer that lied is reported at once, and once', async () => {
+  const { announcer, tracker } = createBench();
+  announcer.start();
+  await announcer.settled();
+  announcer.report(lie);
+  await until(() => tracker.reports.length > 0, 'the report');
+  await announcer.settled();
+  announcer.touch();
+  await announcer.settled();
+  expect(tracker.reports).toEqual([lie]);
+});
+
+test('a report the tracker could not place comes again after the registration', async () => {
+  const { announcer, tracker } = createBench();
+  announcer.start();
+  await announcer.settled();
+  tracker.afterRenew = () => tracker.forgetAll();
+  announcer.report(lie);
+  await announcer.settled();
+  expect(tracker.reports).toEqual([lie]);
+});
+
+test('a node that ends tells what it knows of liars first', async () => {
+  const { announcer, tracker } = createBench();
+  announcer.start();
+  await announcer.settled();
+  const gate = Promise.withResolvers<void>();
+  tracker.gate = gate.promise;
+  announcer.report(lie);
+  const closed = announcer.close();
+  gate.resolve();
+  await closed;
+  expect(tracker.reports).toEqual([lie]);
+  expect(tracker.registered).toBe(false);
+});
+
+test('a tracker that does not take reports is not away for that', async () => {
+  const { announcer, tracker, states } = createBench();
+  tracker.takesReports = false;
+  announcer.start();
+  await announcer.settled();
+  announcer.report(lie);
+  await announcer.settled();
+  expect(states).toEqual(['connected']);
+  expect(tracker.calls.filter((call) => call === 'register')).toHaveLength(1);
 });

@@ -8,12 +8,13 @@ import type { ContentId } from '../content/digest.ts';
 import type { Manifest } from '../content/manifest.ts';
 import type { Dialect } from '../contract/dialects.ts';
 import { ShoalError } from '../errors.ts';
-import { LEAVE_TIMEOUT_MS, RENEW_MS } from '../limits.ts';
+import { LEAVE_TIMEOUT_MS, RENEW_MS, REPORTS_PER_CALL_MAX } from '../limits.ts';
 import { VERSION } from '../version.ts';
 import { retryWaitMs } from './retry-wait.ts';
 import type {
   HoldingChangeReport,
   HoldingReport,
+  PeerReport,
   Publication,
   SwarmNews,
   TrackerAddress,
@@ -21,7 +22,10 @@ import type {
 } from './tracker-client.ts';
 
 /** What the announcer needs of a tracker client. */
-export type AnnounceClient = Pick<TrackerClient, 'register' | 'renew' | 'publish' | 'registerChunks' | 'leave'>;
+export type AnnounceClient = Pick<
+  TrackerClient,
+  'register' | 'renew' | 'publish' | 'registerChunks' | 'reportPeers' | 'leave'
+>;
 
 /** A content this node takes part in; the announcer reads it whenever it speaks to the tracker. */
 export interface AnnouncedContent {
@@ -61,6 +65,8 @@ export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #contents = new Map<ContentId, Tracked>();
   readonly #dropped = new Set<ContentId>();
+  /** Not told yet. */
+  #reports: PeerReport[] = [];
   readonly #abort = new AbortController();
   readonly #idleWaiters: { resolve: () => void; reject: (error: ShoalError) => void }[] = [];
   #registered = false;
@@ -107,6 +113,12 @@ export class Announcer {
     this.#touch();
   }
 
+  /** A peer has lied to us: the tracker hears of it with the next call, which is now. While it is away only the newest are kept. */
+  report(report: PeerReport): void {
+    this.#reports = [...this.#reports, report].slice(-REPORTS_PER_CALL_MAX);
+    this.#touch();
+  }
+
   /** Resolves when the tracker knows everything said so far; rejects when it cannot be reached or refuses us. */
   settled(): Promise<void> {
     if (!this.#dirty && !this.#speaking && this.#registered) return Promise.resolve();
@@ -120,8 +132,10 @@ export class Announcer {
     await this.#loop;
     for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(new ShoalError('cancelled', 'the node is closing'));
     if (!this.#registered) return;
+    const signal = AbortSignal.timeout(LEAVE_TIMEOUT_MS);
     try {
-      await this.#options.client.leave(this.#options.peerId, AbortSignal.timeout(LEAVE_TIMEOUT_MS));
+      await this.#tellReports(signal);
+      await this.#options.client.leave(this.#options.peerId, signal);
     } catch {
       // the lease runs out by itself; there is nobody left to tell
     }
@@ -169,8 +183,23 @@ export class Announcer {
       if (this.#registered) await this.#renew();
       if (!this.#registered) await this.#register();
       await this.#publishNames();
+      await this.#tellReports(this.#abort.signal);
     } finally {
       this.#speaking = false;
+    }
+  }
+
+  async #tellReports(signal: AbortSignal): Promise<void> {
+    const reports = this.#reports;
+    if (reports.length === 0) return;
+    try {
+      this.#registered = await this.#options.client.reportPeers(this.#options.peerId, reports, signal);
+      if (this.#registered) this.#reports = this.#reports.filter((one) => !reports.includes(one));
+      else this.#dirty = true;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // it has just taken other calls: this one it does not know (it is older), or it is going. Neither is worth another try
+      this.#reports = [];
     }
   }
 

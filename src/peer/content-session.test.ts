@@ -70,7 +70,8 @@ function createPeer(key: string, content: MemoryContent, options: BenchOptions =
         dial: (candidate) => void told.push(`dial ${candidate.key}`),
         needPeers: () => void told.push('need peers'),
         complete: () => void told.push('complete'),
-        banned: (_key, address, reason) => void told.push(`banned ${address}: ${reason}`),
+        banned: ({ address, reason }) => void told.push(`banned ${address}: ${reason}`),
+        accused: (chunkIndexes) => void told.push(`accused of ${chunkIndexes.join(' ')}`),
         diskProblem: (error, chunkIndex) => void told.push(`disk ${chunkIndex}: ${error.message}`),
         ...options.events,
       },
@@ -135,6 +136,8 @@ test('a peer that sends wrong bytes is banned and named, and the rest comes from
   expect(leecher.told.find((one) => one.startsWith('banned'))).toMatch(/^banned bb\.test:1: \w+/u);
   expect(toLiar.atFrom.closedFor).toBe('integrity');
   expect(leecher.stored.size).toBe(0);
+  // and the other side hears of what it sent, so that it can look at it again
+  await until(() => liar.told.some((one) => /^accused of \d/u.test(one)), 'the liar is told');
 
   // it comes back at once, and is not let in
   const again = join(leecher, liar);

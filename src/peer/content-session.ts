@@ -2,7 +2,7 @@
  * One content on one node: carries out what the swarm policy asks (sends, reads, digests, writes, dials) and tells it what came
  * of it. One writer: facts are taken in one at a time, in order, and nothing here awaits between reading and changing state.
  */
-import { DISK_RETRY_MS } from '../limits.ts';
+import { ACCUSED_CHUNKS_MAX, DISK_RETRY_MS } from '../limits.ts';
 import type { Bitfield } from '../content/bitfield.ts';
 import { chunkBytes, type ChunkLayout } from '../content/chunk-layout.ts';
 import { ShoalError } from '../errors.ts';
@@ -33,6 +33,9 @@ export interface Verdict {
   readonly kept?: Promise<void> | undefined;
 }
 
+export type Ban = Extract<SwarmAction, { type: 'banned' }>;
+export type Conviction = Omit<Extract<SwarmFact, { type: 'convicted' }>, 'type'>;
+
 export interface SessionEvents {
   /** Connect to this candidate and call `linked` or `dialFailed`. */
   dial(candidate: Candidate): void;
@@ -41,7 +44,9 @@ export interface SessionEvents {
   needPeers(): void;
   gained?(chunkIndex: number, source: SourceCount): void;
   complete?(): void;
-  banned?(key: string, address: string, reason: string, untilMs: number): void;
+  banned?(ban: Ban): void;
+  /** A peer says that what it had from us is wrong: these chunks went to it last. */
+  accused?(chunkIndexes: readonly number[]): void;
   /** A chunk of ours could not be read back, or a verified one not written. */
   diskProblem?(error: ShoalError, chunkIndex: number): void;
 }
@@ -87,6 +92,8 @@ interface OpenLink {
   readonly id: LinkId;
   readonly link: PeerLink;
   readonly source: SourceCount;
+  /** Chunks that went to it last, the newest last. */
+  readonly sentChunks: number[];
 }
 
 export class ContentSession {
@@ -249,6 +256,11 @@ export class ContentSession {
     this.#post({ type: 'limits', upBytesPerSecond, downBytesPerSecond });
   }
 
+  /** A peer was found to lie before it was linked: it is banned as if it had been. */
+  convicted(conviction: Conviction): void {
+    this.#post({ type: 'convicted', ...conviction });
+  }
+
   chunkLost(chunkIndex: number): void {
     this.#post({ type: 'chunk-lost', chunkIndex });
   }
@@ -256,7 +268,7 @@ export class ContentSession {
   /** Takes part of a connection whose handshake is done; the owner reports to the events returned. */
   linked(link: PeerLink, how: { outbound: boolean; dialledKey?: string | undefined }): LinkEvents {
     const id = this.#nextLink++;
-    const open: OpenLink = { id, link, source: this.#sourceOf(link) };
+    const open: OpenLink = { id, link, source: this.#sourceOf(link), sentChunks: [] };
     this.#links.set(id, open);
     if (this.#closed) {
       link.close('leaving', 'closing');
@@ -285,6 +297,7 @@ export class ContentSession {
         this.#incoming.endFragment(id);
         if (!this.#links.delete(id)) return;
         this.#dropLink(open);
+        if (reason === 'integrity' && open.sentChunks.length > 0) this.#options.events.accused?.(open.sentChunks);
         this.#post({ type: 'unlinked', link: id, misbehaved, reason });
       },
     };
@@ -392,7 +405,7 @@ export class ContentSession {
         events.complete?.();
         return;
       case 'banned':
-        events.banned?.(action.key, action.address, action.reason, action.untilMs);
+        events.banned?.(action);
     }
   }
 
@@ -463,6 +476,8 @@ export class ContentSession {
   #startSend(link: LinkId, requestId: number, chunkIndex: number): void {
     const open = this.#links.get(link);
     if (open === undefined) return;
+    open.sentChunks.push(chunkIndex);
+    if (open.sentChunks.length > ACCUSED_CHUNKS_MAX) open.sentChunks.shift();
     this.#options.uploader.start({
       link: open.link,
       content: this,

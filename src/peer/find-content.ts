@@ -8,6 +8,7 @@ import { parseCatalogueName, parseEntryName, type EntryName } from '../content/e
 import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import type { GetOptions, TlsFiles } from './api.ts';
+import type { Conviction } from './content-session.ts';
 import type { Located, LocateOptions, TrackerClient } from './tracker-client.ts';
 import { parseWanted, type Wanted } from './wanted.ts';
 
@@ -24,6 +25,8 @@ export interface WantedContent {
 export interface FoundContent {
   readonly wanted: WantedContent;
   readonly located: Located | undefined;
+  /** Peers that gave a manifest which is not that of the content. */
+  readonly liars: readonly Conviction[];
   /** The folder in the folder found that was asked for (`week1/`); '' for all of it, and for a file. */
   readonly below: string;
 }
@@ -44,9 +47,10 @@ const MANIFEST_PEERS_MAX = 4;
 export async function findContent(host: FindHost, options: GetOptions, signal: AbortSignal): Promise<FoundContent> {
   const asked = await parseWanted(options.what, signal, host.tls);
   const { located, below } = await locate(host, asked, options, signal);
-  const wanted = await learnContent(host, asked, located, options, signal);
+  const liars: Conviction[] = [];
+  const wanted = await learnContent(host, asked, located, options, liars, signal);
   checkExpected(wanted, options.expectedSha256);
-  return { wanted, located, below };
+  return { wanted, located, liars, below };
 }
 
 async function locate(
@@ -99,11 +103,12 @@ async function learnContent(
   asked: Wanted,
   located: Located | undefined,
   options: GetOptions,
+  liars: Conviction[],
   signal: AbortSignal,
 ): Promise<WantedContent> {
   const contentId = contentIdOf(asked, located);
   if (contentId !== undefined) {
-    const manifest = await learnManifest(host, contentId, located, options, signal);
+    const manifest = await learnManifest(host, contentId, located, options, liars, signal);
     const name = parseCatalogueName(located?.entry.name ?? contentId);
     return { name, layout: manifest, manifest, sha256: manifest.sha256 };
   }
@@ -128,22 +133,27 @@ async function learnManifest(
   contentId: ContentId,
   located: Located | undefined,
   options: GetOptions,
+  liars: Conviction[],
   signal: AbortSignal,
 ): Promise<Manifest> {
   if (located?.manifest !== undefined) return located.manifest;
   const native = (located?.sources ?? []).filter((source) => source.dialects.includes('native'));
-  const addresses = [
-    ...(options.from ?? []),
-    ...native.flatMap((source) => source.addresses.slice(0, 1).map(formatSourceAddress)),
+  const peers = [
+    ...(options.from ?? []).map((address) => ({ key: address, address })),
+    ...native.flatMap(({ peerId, addresses }) =>
+      addresses.slice(0, 1).map((address) => ({ key: peerId, address: formatSourceAddress(address) })),
+    ),
   ];
   let refusal: unknown;
-  for (const address of addresses.slice(0, MANIFEST_PEERS_MAX)) {
+  for (const { key, address } of peers.slice(0, MANIFEST_PEERS_MAX)) {
     try {
       return await host.fetchManifest(address, contentId, signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      if (ShoalError.from(error).code === 'not-allowed') refusal = error;
       // the next one, or the tracker, may have it
+      const { code, message } = ShoalError.from(error);
+      if (code === 'not-allowed') refusal = error;
+      if (code === 'integrity' || code === 'protocol') liars.push({ key, address, offence: code, text: message });
     }
   }
   try {

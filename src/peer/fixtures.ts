@@ -103,15 +103,15 @@ export class MemoryLink implements PeerLink {
     if (this.#ended) return;
     this.closedFor = reason;
     this.#ended = true;
-    setImmediate(() => this.other?.break());
+    setImmediate(() => this.other?.break(false, reason));
   }
 
   /** The connection is lost: both owners hear of it. */
-  break(misbehaved = false): void {
+  break(misbehaved = false, reason?: CloseReason): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.events?.closed(misbehaved);
-    setImmediate(() => this.other?.break());
+    this.events?.closed(misbehaved, reason);
+    setImmediate(() => this.other?.break(false, reason));
   }
 
   #later(report: (to: LinkEvents) => void): void {

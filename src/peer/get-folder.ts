@@ -171,12 +171,12 @@ class FolderFetch {
     for (const chunk of chunks) isMissing ||= !partial.have.has(chunk);
     if (!isMissing) return;
     if (this.#transfer === undefined) {
-      const { wanted, located } = this.#found;
+      const { wanted, located, liars } = this.#found;
       const progress = this.#progress;
       // what is wanted has gaps: an order in which nothing is ahead of its turn is for whole files
       const get = { ...this.#options, sequential: undefined, onProgress: (news: GetProgress) => this.#tell(news) };
       const onGained = (chunkIndex: number): void => this.#unpacking?.gained(chunkIndex);
-      const common = { wanted, located, get, signal: this.#signal, partial, whole: NO_WHOLE, progress };
+      const common = { wanted, located, liars, get, signal: this.#signal, partial, whole: NO_WHOLE, progress };
       this.#transfer = new Transfer(this.#host, { ...common, chunks, onGained });
     } else this.#transfer.want(chunks);
     await this.#transfer.arrived();

@@ -12,7 +12,7 @@ import { openPartialFile, type PartialFile } from '../storage/partial-file.ts';
 import type { WholeDigest } from '../storage/whole-digest.ts';
 import { hashFile } from '../storage/hash-file.ts';
 import type { GetOptions, GetResult, SourceTally } from './api.ts';
-import type { ContentSession, SourceCount } from './content-session.ts';
+import type { ContentSession, Conviction, SourceCount } from './content-session.ts';
 import { findContent, type FindHost, type FoundContent, type WantedContent } from './find-content.ts';
 import { resolveTarget, type GetTarget } from './get-target.ts';
 import { streamInOrder, temporaryTarget } from './get-stream.ts';
@@ -45,13 +45,14 @@ export async function runGet(
 ): Promise<GetResult> {
   const signal = options.signal ?? new AbortController().signal;
   const startedAtMs = found?.askedAtMs ?? host.clock();
-  const { wanted, located } = found ?? (await findContent(host, options, signal));
+  const content = found ?? (await findContent(host, options, signal));
+  const { wanted } = content;
   host.prepare(wanted);
   const target = await resolveTarget(options.output, wanted.name, cwd, process.platform);
   const there =
     target.kind === 'file' ? await alreadyThere(target.path, wanted, startedAtMs, host.clock, signal) : undefined;
   if (there !== undefined) await host.serve(wanted, there.path);
-  return there ?? (await new Fetch(host, options, wanted, located, target, signal, startedAtMs).run());
+  return there ?? (await new Fetch(host, options, content, target, signal, startedAtMs).run());
 }
 
 /** A file that is there and right needs no transfer. */
@@ -88,14 +89,14 @@ class Fetch {
   readonly #target: GetTarget;
   readonly #signal: AbortSignal;
   readonly #located: Located | undefined;
+  readonly #liars: readonly Conviction[];
   readonly #startedAtMs: number;
   #session: ContentSession | undefined;
 
   constructor(
     host: GetHost,
     options: GetOptions,
-    wanted: WantedContent,
-    located: Located | undefined,
+    { wanted, located, liars }: FoundContent,
     target: GetTarget,
     signal: AbortSignal,
     startedAtMs: number,
@@ -105,6 +106,7 @@ class Fetch {
     this.#options = options;
     this.#wanted = wanted;
     this.#located = located;
+    this.#liars = liars;
     this.#target = target;
     this.#signal = signal;
   }
@@ -185,6 +187,7 @@ class Fetch {
     const transfer = new Transfer(this.#host, {
       wanted: this.#wanted,
       located: this.#located,
+      liars: this.#liars,
       get: this.#options,
       signal: this.#signal,
       partial,

@@ -9,7 +9,7 @@ import { chunkDigest, type Manifest } from '../content/manifest.ts';
 import { parseToken } from '../contract/token.ts';
 import { ShoalError } from '../errors.ts';
 import { CHUNK_WORKERS_BYTES_MIN, CONTROL_CHUNK_RANGES_MAX, FIRST_BYTE_TIMEOUT_MS } from '../limits.ts';
-import { formatAddress } from '../net/address.ts';
+import { formatAddress, parseAddress } from '../net/address.ts';
 import { ConnectionSet } from '../net/connection-set.ts';
 import { listen, type Listener } from '../net/listener.ts';
 import type { PeerTls } from '../net/peer-tls.ts';
@@ -32,7 +32,7 @@ import type {
   TransferStatus,
 } from './api.ts';
 import { createReceiveBuffers, createSendBuffers } from './chunk-buffers.ts';
-import type { ChunkStore, ContentSession, SessionEvents } from './content-session.ts';
+import type { Ban, ChunkStore, ContentSession, SessionEvents } from './content-session.ts';
 import { ControlPoints } from './control-points.ts';
 import { FinishedFiles } from './finished-files.ts';
 import { NativeFrontend } from './frontends/native.ts';
@@ -48,6 +48,7 @@ import { Uploader } from './uploader.ts';
 
 /** Digits of a contentId that name it. */
 const CONTENT_DIGITS_MIN = 8;
+const PEER_ID = /^[0-9a-f]{32}$/u;
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Opens the node's port. Rejects with `usage` when it is in use. */
@@ -293,6 +294,7 @@ class Node implements PeerNode {
       events: {
         needPeers: () => undefined,
         diskProblem: (_error, chunkIndex) => void this.#shared?.reportMismatch(contentId, chunkIndex),
+        accused: (chunkIndexes) => void this.#shared?.checkAccused(contentId, chunkIndexes),
       },
     });
   }
@@ -367,6 +369,7 @@ class Node implements PeerNode {
       },
       fetchManifest: (address, contentId, signal) => this.#native.fetchManifest(address, contentId, signal),
       wholeDigest: (path, size) => createWholeDigest(path, size, this.#workers),
+      report: (contentId, ban) => this.#report(contentId, ban),
       openDownload: (wanted, partial, whole, options, events, chunks) =>
         this.#openDownload(wanted, partial, whole, options, events, chunks),
       finished: (wanted, session, path) => this.#onFinished(wanted, session, path),
@@ -376,6 +379,14 @@ class Node implements PeerNode {
         await this.#sessions.close(wanted, ['fetching']);
       },
     };
+  }
+
+  /** A tracker counts only what came from where we dialled a peer. */
+  #report(contentId: ContentId, { key, offence, reached }: Ban): void {
+    if (reached === undefined) return;
+    const peerId = [reached.key, key].find((one) => PEER_ID.test(one)) ?? '';
+    const address = parseAddress(reached.address);
+    this.#announcer.report({ contentId, peerId, address, offence: offence === 'integrity' ? 'wrong-bytes' : offence });
   }
 
   #openDownload(

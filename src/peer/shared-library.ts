@@ -50,6 +50,7 @@ export class SharedLibrary {
   #unannounced: (LibraryFile | LibraryFolder)[] = [];
   #announcing: Promise<void> | undefined;
   #initial = 0;
+  #accused = false;
 
   static async open(options: SharedLibraryOptions): Promise<SharedLibrary> {
     const lock = await openDataDirectory({ explicit: options.dataDir, sharedPaths: options.paths, env: process.env });
@@ -148,6 +149,18 @@ export class SharedLibrary {
   /** Somebody says that this chunk, as we sent it, is wrong; or we could not read it ourselves. */
   async reportMismatch(contentId: ContentId, chunkIndex: number): Promise<void> {
     await this.#library.reportMismatch(contentId, chunkIndex);
+  }
+
+  /** Somebody says that one of these chunks is wrong: they are read again, one after the other, and one content at a time. */
+  async checkAccused(contentId: ContentId, chunkIndexes: readonly number[]): Promise<void> {
+    if (this.#accused) return;
+    this.#accused = true;
+    try {
+      for (const chunkIndex of new Set(chunkIndexes))
+        if ((await this.#library.reportMismatch(contentId, chunkIndex)) !== 'intact') return;
+    } finally {
+      this.#accused = false;
+    }
   }
 
   /** The tracker does not take this name: those who share hear why. */

@@ -78,6 +78,8 @@ export interface TrackerPeer {
   readonly dialects: readonly Dialect[];
   readonly agent: string;
   readonly online: boolean;
+  /** Several peers have reported it: the tracker names it to nobody for a while. */
+  readonly banned: boolean;
   readonly lastSeenMs: number;
   readonly completeContents: number;
   readonly partialContents: number;
@@ -137,13 +139,14 @@ export function newsFromWire(news: SwarmNewsMessage): SwarmNews {
 }
 
 export function peerFromWire(peer: PeerInfoMessage): TrackerPeer {
-  const { agent, online, completeContents, partialContents } = peer;
+  const { agent, online, banned, completeContents, partialContents } = peer;
   return {
     peerId: toHex(peer.peerId),
     addresses: addressesFromWire(peer.addresses),
     dialects: dialectsFromWire(peer.dialects),
     agent,
     online,
+    banned,
     lastSeenMs: peer.lastSeenMs,
     completeContents,
     partialContents,

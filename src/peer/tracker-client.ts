@@ -7,6 +7,7 @@ import { hash } from 'node:crypto';
 import { digestBytes, type ContentId, type Sha256Function } from '../content/digest.ts';
 import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { dialectsToWire, type Dialect } from '../contract/dialects.ts';
+import { offenceToWire, type Offence } from '../contract/offences.ts';
 import * as limits from '../limits.ts';
 import type { TlsFiles } from './api.ts';
 import { createFailover } from './tracker-client-failover.ts';
@@ -72,6 +73,16 @@ export interface Publication {
 /** In the order of the publications; a problem is why that one was refused. */
 export type Published = { readonly entry: TrackerEntry } | { readonly problem: string };
 
+/** What a peer did to us. */
+export interface PeerReport {
+  readonly contentId: ContentId;
+  /** 32 hex digits, as the tracker names it; '' for a peer that speaks only the range dialect. */
+  readonly peerId: string;
+  /** Where we dialled it. */
+  readonly address: TrackerAddress;
+  readonly offence: Offence;
+}
+
 export interface LocateOptions {
   /** `name`, `name@hex`, or a contentId. */
   readonly what: { readonly name: string } | { readonly contentId: ContentId };
@@ -114,6 +125,8 @@ export interface TrackerClient {
     options?: { limit?: number; after?: string },
     signal?: AbortSignal,
   ): Promise<{ readonly peers: readonly TrackerPeer[]; readonly nextAfter: string }>;
+  /** Says which peers lied. False: the tracker does not know us; register and report again. */
+  reportPeers(peerId: string, reports: readonly PeerReport[], signal?: AbortSignal): Promise<boolean>;
   /** Events until the signal; throws when the connection breaks. Resume with the id of the last one. */
   watch(options: { readonly afterId?: number; readonly signal: AbortSignal }): AsyncIterable<TrackerNews>;
   /** Cancels what runs and closes every connection. */
@@ -283,6 +296,22 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
     async listPeers({ limit = 0, after = '' } = {}, signal) {
       const answer = await failover.call('listPeers', { limit, after }, signal);
       return { peers: answer.peers.map(wire.peerFromWire), nextAfter: answer.nextAfter };
+    },
+
+    async reportPeers(peerId, reports, signal) {
+      for (const batch of batches(reports, () => 0, limits.REPORTS_PER_CALL_MAX)) {
+        const request = {
+          peerId: wire.peerIdBytes(peerId),
+          reports: batch.map(({ contentId, peerId: accused, address, offence }) => ({
+            contentId: digestBytes(contentId),
+            peerId: accused === '' ? new Uint8Array(0) : wire.peerIdBytes(accused),
+            address: { host: address.host, port: address.port },
+            offence: offenceToWire(offence),
+          })),
+        };
+        if (!(await failover.call('reportPeers', request, signal)).known) return false;
+      }
+      return true;
     },
 
     async *watch({ afterId = 0, signal }) {

@@ -3,13 +3,14 @@
  * who watch; and giving up when nothing comes. What becomes of the bytes is its caller's business.
  */
 import type { Bitfield } from '../content/bitfield.ts';
+import type { ContentId } from '../content/digest.ts';
 import { ShoalError } from '../errors.ts';
 import { PROGRESS_MIN_INTERVAL_MS, RELOCATE_MS, STALL_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import type { PartialFile } from '../storage/partial-file.ts';
 import type { WholeDigest } from '../storage/whole-digest.ts';
 import type { Candidate } from '../swarm/facts.ts';
 import type { GetOptions, GetProgress } from './api.ts';
-import type { ContentSession, SessionEvents } from './content-session.ts';
+import type { Ban, ContentSession, Conviction, SessionEvents } from './content-session.ts';
 import { formatSourceAddress, type WantedContent } from './find-content.ts';
 import type { ProgressMeter } from './progress.ts';
 import type { Located, TrackerClient, TrackerSource } from './tracker-client.ts';
@@ -20,6 +21,8 @@ export interface TransferHost {
   readonly peerId: string;
   readonly tracker: TrackerClient;
   readonly clock: () => number;
+  /** Tells the tracker of a peer that lied, where it can be said who that was. */
+  report(contentId: ContentId, ban: Ban): void;
   /** Opens the session of a download and, where it has a manifest, announces it. `chunks`: what is wanted at first; default all. */
   openDownload(
     wanted: WantedContent,
@@ -34,6 +37,8 @@ export interface TransferHost {
 export interface TransferOptions {
   readonly wanted: WantedContent;
   readonly located: Located | undefined;
+  /** Peers that have lied already. */
+  readonly liars: readonly Conviction[];
   readonly get: GetOptions;
   readonly signal: AbortSignal;
   readonly partial: PartialFile;
@@ -69,15 +74,19 @@ export class Transfer {
     this.#wanted = options.wanted;
     this.#signal = options.signal;
     this.#done.promise.catch(() => undefined); // `arrived` tells
-    const { wanted, partial, whole, get, chunks, onGained, located } = options;
+    const { wanted, partial, whole, get, chunks, onGained, located, liars } = options;
     const events = {
       needPeers: () => this.#relocate(),
       gained: onGained,
       complete: () => this.#done.resolve(),
-      banned: (_key: string, address: string, reason: string) => get.onPeerBanned?.({ address, reason }),
+      banned: (ban: Ban) => {
+        get.onPeerBanned?.({ address: ban.address, reason: ban.reason });
+        if (wanted.manifest !== undefined) host.report(wanted.manifest.contentId, ban);
+      },
     };
     const session = host.openDownload(wanted, partial, whole, get, events, chunks);
     this.session = session;
+    for (const liar of liars) session.convicted(liar);
     if (located !== undefined) session.learn(this.#candidates(located.sources), true);
     session.learn(
       (get.from ?? []).map((address) => ({

@@ -6,10 +6,13 @@ import {
   BAN_PROTOCOL_AGAIN_MS,
   BAN_PROTOCOL_MEMORY_MS,
   BAN_PROTOCOL_MS,
+  BAN_UNDELIVERED_AGAIN_MS,
+  BAN_UNDELIVERED_MS,
   OFFENDERS_MAX,
 } from '../limits.ts';
 
-export type Offence = 'integrity' | 'protocol';
+/** A chunk or manifest without its SHA-256; messages that are not allowed; chunks claimed and not given. */
+export type Offence = 'integrity' | 'protocol' | 'undelivered';
 
 interface Record {
   untilMs: number;
@@ -21,7 +24,8 @@ export class BanList {
 
   /**
    * Notes an offence of a peer (a peer id or an address) and says until when it is banned: a wrong byte 60 s, and 24 h for a
-   * second within the hour; a broken protocol 10 min, and 24 h for the third within the day.
+   * second within the hour; a broken protocol 10 min, and 24 h for the third within the day; chunks
+   * claimed and not given 60 s, and 10 min after the first.
    */
   punish(key: string, offence: Offence, nowMs: number): number {
     const record = this.#records.get(key) ?? { untilMs: 0, offences: [] };
@@ -43,6 +47,8 @@ export class BanList {
       record.offences.filter((one) => one.offence === offence && nowMs - one.atMs <= spanMs).length;
     if (offence === 'integrity')
       return within(BAN_INTEGRITY_MEMORY_MS) >= 2 ? BAN_INTEGRITY_AGAIN_MS : BAN_INTEGRITY_MS;
+    if (offence === 'undelivered')
+      return within(BAN_PROTOCOL_MEMORY_MS) >= 2 ? BAN_UNDELIVERED_AGAIN_MS : BAN_UNDELIVERED_MS;
     return within(BAN_PROTOCOL_MEMORY_MS) >= 3 ? BAN_PROTOCOL_AGAIN_MS : BAN_PROTOCOL_MS;
   }
 

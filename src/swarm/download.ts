@@ -6,9 +6,11 @@
 import { Bitfield } from '../content/bitfield.ts';
 import { chunkBytes } from '../content/chunk-layout.ts';
 import {
+  CANCEL_ANSWER_MS,
   CHECKING_BYTES_MAX,
   DOWN_FIRST_RATE_BYTES_PER_SECOND,
   ENDGAME_CHECK_MS,
+  HEARD_SETTLED_MS,
   IN_FLIGHT_BYTES_MAX,
   IN_FLIGHT_CHUNKS_MIN,
   IN_FLIGHT_CHUNKS_PER_SOURCE_MIN,
@@ -406,6 +408,7 @@ export class Download {
     this.#sharedLink.sample(nowMs, this.#context.neighbours.values());
     this.#bottleneck.add(nowMs, downloadBottleneck(this.#facts(nowMs)));
     this.#snubOverdue(nowMs);
+    this.#banMute(nowMs);
     if (endgame && !this.#pacing.isHolding(nowMs))
       for (const better of this.#secondSources.plan(nowMs)) if (better.declined !== 'no') this.#rearm(better);
     if (!endgame && this.#context.options.order === 'in-order') this.#hurry(nowMs);
@@ -515,9 +518,35 @@ export class Download {
       neighbour.snubTimesMs.push(nowMs);
       while ((neighbour.snubTimesMs[0] ?? nowMs) < nowMs - SNUB_MEMORY_MS) neighbour.snubTimesMs.shift();
       if (this.#soleLink === neighbour.link) this.#soleLink = undefined;
-      if (neighbour.snubTimesMs.length >= SNUBS_MAX)
-        this.#context.close(neighbour, 'timeout', 'three requests not answered in time');
+      if (neighbour.snubTimesMs.length < SNUBS_MAX) continue;
+      // every one of them needed a new grant, which a dead path would not have brought; a slow source that is the only one is waited for
+      if (neighbour.receivedBytes === 0 && this.#hasOthersThan(neighbour))
+        this.#context.misbehaved(neighbour, 'undelivered', 'it grants chunks, and none of their bytes ever comes');
+      else this.#context.close(neighbour, 'timeout', 'three requests not answered in time');
     }
+  }
+
+  /** Who has never given a byte and leaves a cancel without its answer, though it goes on talking, never meant to deliver. */
+  #banMute(nowMs: number): void {
+    for (const neighbour of [...this.#context.neighbours.values()]) {
+      const isMute =
+        neighbour.snubbed &&
+        neighbour.receivedBytes === 0 &&
+        [...neighbour.requests.values()].some(
+          ({ state, cancelledAtMs }) =>
+            state === 'cancelled' && neighbour.heardAtMs - cancelledAtMs >= CANCEL_ANSWER_MS,
+        );
+      if (!isMute) neighbour.muteSinceMs = undefined;
+      else if (nowMs - (neighbour.muteSinceMs ??= nowMs) >= HEARD_SETTLED_MS)
+        this.#context.misbehaved(neighbour, 'undelivered', 'it neither gives what it was asked for nor takes it back');
+    }
+  }
+
+  /** Whether somebody else gives us chunks, and has more for us. */
+  #hasOthersThan(neighbour: Neighbour): boolean {
+    for (const other of this.#context.neighbours.values())
+      if (other !== neighbour && !other.snubbed && other.receivedBytes > 0 && other.wantedCount > 0) return true;
+    return false;
   }
 
   // ---- moving chunks between states -------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
  * protocol but are declared here, where they are used: this room does not know how they look as bytes.
  */
 import type { Bitfield } from '../content/bitfield.ts';
+import type { Offence } from './ban-list.ts';
 import type { DownLimit } from './down-limit.ts';
 
 /** A number the caller gives each connection; never used twice in the life of a swarm. */
@@ -54,6 +55,13 @@ export interface Candidate {
   readonly complete: boolean;
 }
 
+/** Whom a ban is about, as the tracker knows it: who was dialled, and where. Undefined for who came to us, as its address proves nothing. */
+export interface Reached {
+  /** Key of the candidate that was dialled. */
+  readonly key: string;
+  readonly address: string;
+}
+
 export type SwarmFact =
   /** Peers worth dialling have been learned. `listed`: by the tracker or the user, which forgives earlier dial failures. */
   | { readonly type: 'candidates'; readonly candidates: readonly Candidate[]; readonly listed: boolean }
@@ -92,6 +100,14 @@ export type SwarmFact =
   | { readonly type: 'verified'; readonly link: LinkId; readonly requestId: number; readonly ok: boolean }
   /** A verified chunk is readable from our storage, or could not be written. */
   | { readonly type: 'written'; readonly link: LinkId; readonly requestId: number; readonly ok: boolean }
+  /** A peer was found to lie before it was linked, on a connection that was dialled. */
+  | {
+      readonly type: 'convicted';
+      readonly key: string;
+      readonly address: string;
+      readonly offence: Offence;
+      readonly text: string;
+    }
   /** Writing is possible again after a failed write. */
   | { readonly type: 'disk-ready' }
   /** Bytes of a chunk we serve have left; `last` with the chunk's last byte. */
@@ -146,8 +162,10 @@ export type SwarmAction =
       readonly type: 'banned';
       readonly key: string;
       readonly address: string;
+      readonly offence: Offence;
       readonly reason: string;
       readonly untilMs: number;
+      readonly reached: Reached | undefined;
     }
   /** Too few neighbours: ask the tracker again. */
   | { readonly type: 'need-peers' };

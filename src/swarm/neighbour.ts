@@ -1,6 +1,7 @@
 /** What we know of one connected peer: its chunks, what we have asked of it, and what we have granted it. Data without rules. */
 import type { Bitfield } from '../content/bitfield.ts';
 import { GRANTS_PER_LINK_MAX } from '../limits.ts';
+import { Denials } from './denials.ts';
 import { DecayingSum, Ewma } from './estimators.ts';
 import type { LinkId } from './facts.ts';
 
@@ -70,6 +71,8 @@ export class Neighbour {
   /** It keeps to a pace that we ask for. */
   readonly paces: boolean;
   readonly linkedAtMs: number;
+  /** When it last said anything, or answered a ping. */
+  heardAtMs: number;
   rttMs: number | undefined;
   /** Its fastest round trip of late: the path without its queues. */
   rttFloorMs: number | undefined;
@@ -78,6 +81,9 @@ export class Neighbour {
   /** We gave a grant back and owe it an `interest` before it grants again. */
   declined: 'no' | 'nothing-needed' | 'busy' = 'no';
   snubbed = false;
+  readonly denials = new Denials();
+  /** Since when it is found to leave cancels unanswered; see Download. */
+  muteSinceMs: number | undefined;
   readonly snubTimesMs: number[] = [];
   readonly requests = new Map<number, Request>();
   nextRequestId = 0;
@@ -121,6 +127,7 @@ export class Neighbour {
     this.paces = init.paces;
     this.theirs = init.theirs;
     this.linkedAtMs = init.nowMs;
+    this.heardAtMs = init.nowMs;
     this.lastUsefulAtMs = init.nowMs;
   }
 }

@@ -23,7 +23,7 @@ import {
   REDIAL_MS,
   REDIAL_USELESS_MS,
 } from '../limits.ts';
-import { BanList } from './ban-list.ts';
+import { BanList, type Offence } from './ban-list.ts';
 import type { Bottleneck } from './bottleneck.ts';
 import type { ChunkReason, ReasonCounts } from './chunk-reasons.ts';
 import type { SwarmContext } from './context.ts';
@@ -31,7 +31,16 @@ import { DialPlan } from './dial-plan.ts';
 import { Dialler } from './dialler.ts';
 import { Download } from './download.ts';
 import { loserOf, overdueDuplicate } from './duplicate-links.ts';
-import type { CloseReason, LinkId, StallReason, SwarmAction, SwarmFact, SwarmMessage, SwarmOptions } from './facts.ts';
+import type {
+  CloseReason,
+  LinkId,
+  Reached,
+  StallReason,
+  SwarmAction,
+  SwarmFact,
+  SwarmMessage,
+  SwarmOptions,
+} from './facts.ts';
 import { LinkTurnover } from './link-turnover.ts';
 import { Neighbour } from './neighbour.ts';
 import { PeerExchange } from './peer-exchange.ts';
@@ -253,7 +262,9 @@ export class Swarm {
         return;
       case 'message': {
         const neighbour = this.#neighbours.get(fact.link);
-        if (neighbour !== undefined) this.#message(neighbour, fact.message);
+        if (neighbour === undefined) return;
+        neighbour.heardAtMs = nowMs;
+        this.#message(neighbour, fact.message);
         return;
       }
       case 'fragment': {
@@ -267,6 +278,11 @@ export class Swarm {
       case 'written': {
         const request = this.#download.written(fact.link, fact.requestId, fact.ok, nowMs);
         if (request !== undefined) this.#gained(request.chunkIndex, fact.link, request.byteCount);
+        return;
+      }
+      case 'convicted': {
+        const { key, address, offence, text } = fact;
+        this.#punish({ key, address, offence, text, reached: { key, address } }, [key, address]);
         return;
       }
       case 'disk-ready':
@@ -287,7 +303,9 @@ export class Swarm {
         return;
       case 'rtt': {
         const neighbour = this.#neighbours.get(fact.link);
-        if (neighbour !== undefined) this.#roundTrips.sample(neighbour, fact.rttMs);
+        if (neighbour === undefined) return;
+        neighbour.heardAtMs = nowMs;
+        this.#roundTrips.sample(neighbour, fact.rttMs);
         return;
       }
       case 'want':
@@ -382,7 +400,10 @@ export class Swarm {
         this.#closeIfUseless(neighbour);
         return;
       case 'lost':
-        for (const chunkIndex of message.chunkIndexes) if (!this.#theyLost(neighbour, chunkIndex)) return;
+        for (const chunkIndex of message.chunkIndexes) {
+          neighbour.denials.admitted(chunkIndex);
+          if (!this.#theyLost(neighbour, chunkIndex)) return;
+        }
         return;
       case 'grant':
         this.#download.grant(neighbour, message, this.#nowMs);
@@ -390,8 +411,11 @@ export class Swarm {
       case 'reject': {
         // who claims a chunk and never gives it would be asked for it for ever
         const deniedChunk = this.#download.deniedBy(neighbour, message);
+        const isFalseClaim = deniedChunk >= 0 && neighbour.theirs.has(deniedChunk);
         if (deniedChunk >= 0) this.#theyLost(neighbour, deniedChunk);
         this.#download.reject(neighbour, message);
+        if (isFalseClaim && neighbour.denials.denied(deniedChunk))
+          this.#misbehaved(neighbour, 'undelivered', 'it says that it has chunks, and refuses them one after another');
         return;
       }
       case 'interest':
@@ -533,18 +557,33 @@ export class Swarm {
     if (useless !== undefined) this.#close(useless, 'useless', 'no chunk went either way for a minute');
   }
 
-  #misbehaved(neighbour: Neighbour, offence: 'integrity' | 'protocol', text: string): void {
+  #misbehaved(neighbour: Neighbour, offence: Offence, text: string): void {
     this.#ban(neighbour, offence, text);
-    this.#close(neighbour, offence === 'integrity' ? 'integrity' : 'protocol-error', text);
+    this.#close(neighbour, CLOSE_REASONS[offence], text);
   }
 
-  #ban(neighbour: Neighbour, offence: 'integrity' | 'protocol', text: string): void {
-    const untilMs = this.#bans.punish(neighbour.key, offence, this.#nowMs);
-    if (neighbour.candidateKey !== undefined && neighbour.candidateKey !== neighbour.key)
-      this.#bans.punish(neighbour.candidateKey, offence, this.#nowMs);
+  #ban(neighbour: Neighbour, offence: Offence, text: string): void {
+    const { key, address, candidateKey, outbound } = neighbour;
+    const keys = new Set([key, candidateKey ?? key]);
     // what an accepted peer says of its address may be another's
-    if (neighbour.outbound) this.#bans.punish(neighbour.address, offence, this.#nowMs);
-    this.#actions.push({ type: 'banned', key: neighbour.key, address: neighbour.address, reason: text, untilMs });
+    if (outbound) keys.add(address);
+    const reached = outbound ? { key: candidateKey ?? key, address } : undefined;
+    this.#punish({ key, address, offence, text, reached }, keys);
+  }
+
+  #punish(
+    {
+      key,
+      address,
+      offence,
+      text,
+      reached,
+    }: Reached & { offence: Offence; text: string; reached: Reached | undefined },
+    keys: Iterable<string>,
+  ): void {
+    let untilMs = 0;
+    for (const one of keys) untilMs = Math.max(untilMs, this.#bans.punish(one, offence, this.#nowMs));
+    this.#actions.push({ type: 'banned', key, address, offence, reason: text, untilMs, reached });
   }
 
   #close(neighbour: Neighbour, reason: CloseReason, text: string): void {
@@ -564,6 +603,12 @@ export class Swarm {
     if (neighbour.candidateKey !== undefined) this.#dials.ended(neighbour.candidateKey, this.#nowMs, redialMs);
   }
 }
+
+const CLOSE_REASONS: Readonly<Record<Offence, CloseReason>> = {
+  integrity: 'integrity',
+  protocol: 'protocol-error',
+  undelivered: 'timeout',
+};
 
 /** How long a peer is not dialled after a link to it has ended. */
 function redialMs(reason: CloseReason | undefined): number {

@@ -40,6 +40,23 @@ export function isLoopback(host: string): boolean {
   return host === '::1' || host === 'localhost' || (host.startsWith('127.') && isIP(host) === 4);
 }
 
+/**
+ * Who counts as one where the tracker counts callers: an IPv4 address, or the /64 of an IPv6 address, because one host usually has all
+ * of it. All of loopback is one.
+ */
+export function reporterGroup(host: string): string {
+  if (isLoopback(host)) return 'loopback';
+  if (isIP(host) !== 6) return host;
+  // the URL parser owns the short form of IPv6; what `::` leaves out is zeros
+  const [head = '', tail] = new URL(`http://[${host.replace(/%.*$/u, '')}]/`).hostname.slice(1, -1).split('::');
+  const groups = head === '' ? [] : head.split(':');
+  if (tail !== undefined) {
+    const rest = tail === '' ? [] : tail.split(':');
+    groups.push(...Array.from({ length: 8 - groups.length - rest.length }, () => '0'), ...rest);
+  }
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}
+
 /** Addresses in the order a requester can likely use them: loopback first for one that comes from loopback, else last. */
 export function addressesFor(addresses: readonly Address[], requesterHost: string): readonly Address[] {
   if (addresses.length < 2) return addresses;

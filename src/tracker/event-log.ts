@@ -13,6 +13,7 @@ export type EventType =
   | 'entry-removed'
   | 'content-complete'
   | 'milestone'
+  | 'peer-banned'
   | 'missed';
 
 export interface TrackerEvent {

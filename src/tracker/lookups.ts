@@ -170,6 +170,8 @@ export interface PeerView {
   readonly dialects: readonly Dialect[];
   readonly agent: string;
   readonly online: boolean;
+  /** Reported by several: named to nobody for a while. */
+  readonly banned: boolean;
   readonly lastSeenMs: number;
   readonly completeContents: number;
   readonly partialContents: number;
@@ -204,6 +206,7 @@ function viewPeer(state: TrackerState, peer: PeerRecord, caller: Caller): PeerVi
     completeContents,
     addresses: addressesFor(peer.addresses, caller.observedHost),
     online: state.roster.isOnline(peer),
+    banned: state.reports.isBanned(peer),
     partialContents: peer.holdings.size - completeContents,
   };
 }

@@ -132,7 +132,7 @@ function plainPeer(state: TrackerState, address: Address, caller: Caller): PeerR
   throw new ShoalError('unknown-peer', `this tracker does not know a peer at ${formatAddress(parsed)}: announce first`);
 }
 
-function plainKey(address: Address): string {
+export function plainKey(address: Address): string {
   return `plain:${formatAddress(address)}`;
 }
 

@@ -20,6 +20,8 @@ import * as plain from './plain-calls.ts';
 import * as publishing from './publishing.ts';
 import type { Address } from './records.ts';
 import { Replication } from './replication.ts';
+import { report, type PeerReport } from './reporting.ts';
+import { Reports } from './reports.ts';
 import { Roster } from './roster.ts';
 import { afterRemoval, type Caller, type TrackerState } from './state.ts';
 import type { StoreChange, TrackerStore } from './store/store.ts';
@@ -44,6 +46,8 @@ export interface RegistryOptions {
 export interface RegistryFigures {
   readonly peersOnline: number;
   readonly peersOffline: number;
+  /** Of those online. */
+  readonly peersBanned: number;
   readonly entries: number;
   readonly contents: number;
   readonly holdings: number;
@@ -66,11 +70,16 @@ export async function createRegistry(options: RegistryOptions) {
   const events = new EventLog(now);
   const catalogue = new Catalogue(record, options.retentionMs);
   const holdings = new Holdings(catalogue, events, options.holdingsMax, replication);
+  const reports = new Reports();
   const roster = new Roster({
     record,
-    onEnter: replication === undefined ? undefined : (peer) => replication.peerEntered(peer),
+    onEnter(peer) {
+      replication?.peerEntered(peer);
+      reports.entered(peer);
+    },
     onRenew: replication === undefined ? undefined : (peer) => replication.peerRenewed(peer),
     onGone(peer, reason, nowMs) {
+      reports.gone(peer);
       holdings.endAllOf(peer, nowMs);
       if (reason === 'left') replication?.peerLeft(peer);
       else replication?.peerExpired(peer);
@@ -85,7 +94,7 @@ export async function createRegistry(options: RegistryOptions) {
     impliedManifest(catalogue.content(contentId), sha256)?.bytes ?? (await store.manifest(contentId));
   const shelf = new ManifestShelf({ read: (contentId) => readManifest(contentId), sha256 });
   const entriesMax = options.entriesMax ?? limits.TRACKER_ENTRIES_MAX;
-  const state: TrackerState = { catalogue, roster, holdings, shelf, events, writes, sha256, entriesMax };
+  const state: TrackerState = { catalogue, roster, holdings, shelf, events, reports, writes, sha256, entriesMax };
   let bytesUp = 0;
   let bytesDown = 0;
 
@@ -100,6 +109,7 @@ export async function createRegistry(options: RegistryOptions) {
   const settle = (expiriesMax = limits.EXPIRIES_PER_CALL_MAX): number => {
     const nowMs = now();
     roster.expire(nowMs, expiriesMax);
+    reports.settle(nowMs);
     return nowMs;
   };
   /** Removes contents that nobody has served for the retention time. Gives back how many. */
@@ -154,6 +164,13 @@ export async function createRegistry(options: RegistryOptions) {
       const nowMs = settle();
       const peer = roster.online(peerId);
       if (peer !== undefined) roster.leave(peer, nowMs);
+    },
+
+    /** How many of the reports count; undefined: the reporter is not known. */
+    reportPeers(peerId: string, accusations: readonly PeerReport[], caller: Caller): number | undefined {
+      const counted = report(state, peerId, accusations, caller, settle());
+      for (const one of counted ?? []) replication?.peerReported(one);
+      return counted?.length;
     },
 
     publish: (peerId: string, items: readonly publishing.PublishItem[]) =>
@@ -214,6 +231,7 @@ export async function createRegistry(options: RegistryOptions) {
       return {
         peersOnline: roster.onlineCount,
         peersOffline: roster.offlineCount,
+        peersBanned: reports.bannedCount,
         entries: catalogue.entryCount,
         contents: catalogue.contentCount,
         holdings: holdings.count,

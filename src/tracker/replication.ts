@@ -8,6 +8,7 @@ import type { EntryName } from '../content/entry-name.ts';
 import { ShoalError } from '../errors.ts';
 import { describePeer } from './membership.ts';
 import type { Holding, PeerRecord } from './records.ts';
+import { countReport, type CountedReport } from './reporting.ts';
 import { storedPeer } from './roster.ts';
 import { addEntry, afterRemoval, type TrackerState } from './state.ts';
 import type { LiveChange, RemoteChange, SharedLog, StoreChange } from './store/store.ts';
@@ -25,6 +26,7 @@ export class Replication {
   readonly #renewed = new Set<PeerRecord>();
   readonly #left = new Set<string>();
   readonly #asked = new Set<string>();
+  #reports: CountedReport[] = [];
   /** Ask all others, and tell all of what is here: at the start, and after an exchange that failed. */
   #anew = true;
   #applying = false;
@@ -64,6 +66,11 @@ export class Replication {
   peerExpired(peer: PeerRecord): void {
     this.#news.delete(peer);
     this.#renewed.delete(peer);
+  }
+
+  /** Others come to the same judgement. While they cannot be told it waits, as far as there is room: reports may be lost. */
+  peerReported(report: CountedReport): void {
+    if (this.#reports.length < REPORTS_WAITING_MAX) this.#reports.push(report);
   }
 
   holdingChanged(holding: Holding): void {
@@ -134,6 +141,8 @@ export class Replication {
     for (let at = 0; at < renewed.length; at += KEYS_PER_CHANGE)
       told.push({ type: 'peers-renewed', keys: renewed.slice(at, at + KEYS_PER_CHANGE) });
     if (this.#asked.size > 0) told.push({ type: 'ask', keys: [...this.#asked] });
+    for (const report of this.#reports) told.push({ type: 'peer-reported', ...report });
+    this.#reports = [];
     this.#news.clear();
     this.#renewed.clear();
     this.#left.clear();
@@ -157,6 +166,10 @@ export class Replication {
     if (change.type === 'ask') {
       const known = change.keys.length === 0 ? roster.all() : change.keys.map((key) => roster.online(key));
       for (const peer of known) if (peer !== undefined && roster.isOnline(peer)) this.#tellWhole(peer);
+      return;
+    }
+    if (change.type === 'peer-reported') {
+      countReport(state, change);
       return;
     }
     if (change.type === 'peers-renewed') {
@@ -200,6 +213,8 @@ export class Replication {
 
 /** Keys in one change, so that no log entry grows without bound. */
 const KEYS_PER_CHANGE = 2_000;
+/** Reports that wait for the next exchange. */
+const REPORTS_WAITING_MAX = 1_000;
 
 function holdingTold({ peer, content, chunks, links, rangeName }: Holding): LiveChange {
   const map = chunks === null ? null : chunks.count === 0 ? '' : chunks.toBytes().toBase64();

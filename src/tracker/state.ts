@@ -5,6 +5,7 @@ import type { EventLog } from './event-log.ts';
 import type { Holdings } from './holdings.ts';
 import type { ManifestShelf } from './manifest-shelf.ts';
 import type { ContentRecord, EntryRecord, Holding } from './records.ts';
+import type { Reports } from './reports.ts';
 import type { Roster } from './roster.ts';
 import type { SwarmMembers } from './source-choice.ts';
 import type { WriteQueue } from './store/write-queue.ts';
@@ -15,18 +16,28 @@ export interface TrackerState {
   readonly holdings: Holdings;
   readonly shelf: ManifestShelf;
   readonly events: EventLog;
+  readonly reports: Reports;
   readonly writes: WriteQueue;
   readonly sha256: Sha256Function;
   readonly entriesMax: number;
 }
 
-/** The members of a content's swarm that are online; all of them but in the moments after very many leases ran out at once. */
-export function onlineMembers({ roster }: TrackerState, { swarm }: ContentRecord): SwarmMembers | undefined {
-  if (swarm === undefined || !roster.hasOverdue) return swarm;
+/**
+ * The members of a content's swarm that may be named: all, but for those whose lease has run out and has not been ended yet, and those
+ * that are banned. Without any other complete member banned ones are named all the same.
+ */
+export function onlineMembers({ roster, reports }: TrackerState, content: ContentRecord): SwarmMembers | undefined {
+  const { swarm } = content;
+  const someBanned = reports.someBanned((peer) => peer.holdings.has(content));
+  if (swarm === undefined || (!roster.hasOverdue && !someBanned)) return swarm;
   const online = (list: readonly Holding[]): readonly Holding[] => list.filter(({ peer }) => roster.isOnline(peer));
+  const trusted = (list: readonly Holding[]): readonly Holding[] =>
+    someBanned ? list.filter(({ peer }) => !reports.isBanned(peer)) : list;
+  const complete = online(swarm.complete);
+  const trustedComplete = trusted(complete);
   return {
-    complete: online(swarm.complete),
-    partial: online(swarm.partial),
+    complete: trustedComplete.length > 0 ? trustedComplete : complete,
+    partial: trusted(online(swarm.partial)),
     nextTurn: () => swarm.nextTurn(),
     rarestChunks: (limit, from) => swarm.rarestChunks(limit, from),
   };

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sha256OfFile } from '../support/contents.ts';
@@ -88,6 +88,26 @@ test('a file that is cut short or deleted while it is shared is never sent as go
   await get.eventWhere((event) => event.event === 'progress' && Number(event['bytes']) > MiB / 2, 'its beginning');
   await truncate(cut.paths[0] ?? '', MiB);
   await rm(gone.paths[0] ?? '');
+  await world.share(tracker, whole.paths);
+  const done = await doneOf(get, 60_000);
+  expect(await sha256OfFile(done.path)).toBe(whole.sha256);
+});
+
+test('a file whose bytes change while it is shared, time stamp put back and all, is withdrawn, and another copy finishes it', async (context) => {
+  const world = await createWorld(context);
+  const tracker = await world.tracker();
+  const file = await world.file('changed.bin', SIZE, 74, ['changes']);
+  const share = await world.share(tracker, file.paths, ['--limit-up', '1M']);
+  const get = world.get(tracker, 'changed.bin', ['-o', `${world.folder}/got/`, '--stall-timeout', '60']);
+  await get.eventWhere((event) => event.event === 'progress' && Number(event['bytes']) > MiB / 2, 'its beginning');
+  const path = file.paths[0] ?? '';
+  const { atime, mtime } = await stat(path);
+  const handle = await open(path, 'r+');
+  for (let position = 0; position < SIZE; position += MiB / 16) await handle.write('other', position);
+  await handle.close();
+  await utimes(path, atime, mtime);
+  await share.process.event('withdrawn');
+  const whole = await world.file('changed.bin', SIZE, 74, ['whole']);
   await world.share(tracker, whole.paths);
   const done = await doneOf(get, 60_000);
   expect(await sha256OfFile(done.path)).toBe(whole.sha256);

@@ -1,11 +1,16 @@
 /**
- * A peer of the native protocol that lies: it proves the handshake, says it has everything, grants generously, and answers every
- * request with bytes that are wrong. Built from the rooms that real peers use, so that only its bytes are a lie.
+ * A peer of the native protocol that lies: it proves the handshake, says it has everything, grants generously, and does not keep what it
+ * promises. Built from the rooms that real peers use, so that only what it is meant to lie about is a lie.
  */
 import { randomBytes } from 'node:crypto';
 import { chunkBytes, type ChunkLayout } from '../../src/content/chunk-layout.ts';
 import { toHex, type ContentId } from '../../src/content/digest.ts';
-import { FRAGMENT_BYTES_MAX, GRANTS_PER_LINK_MAX, IN_FLIGHT_BYTES_MAX } from '../../src/limits.ts';
+import {
+  FRAGMENT_BYTES_MAX,
+  GRANTS_PER_LINK_MAX,
+  IN_FLIGHT_BYTES_MAX,
+  MANIFEST_PART_BYTES_MAX,
+} from '../../src/limits.ts';
 import { formatAddress } from '../../src/net/address.ts';
 import { ConnectionSet } from '../../src/net/connection-set.ts';
 import type { FramedConnection } from '../../src/net/framed-connection.ts';
@@ -23,7 +28,20 @@ export interface Liar {
   close(): Promise<void>;
 }
 
-export async function startLiar(contentId: ContentId, layout: ChunkLayout): Promise<Liar> {
+/** Wrong bytes; a map of chunks of another length; requests refused one after another. */
+export type Lie = 'wrong-bytes' | 'wrong-map' | 'refuses';
+
+export interface LiarOptions {
+  readonly lie?: Lie;
+  /** The bytes it gives for the manifest. */
+  readonly manifestBytes?: Uint8Array<ArrayBuffer>;
+}
+
+export async function startLiar(
+  contentId: ContentId,
+  layout: ChunkLayout,
+  { lie = 'wrong-bytes', manifestBytes }: LiarOptions = {},
+): Promise<Liar> {
   const connections = new ConnectionSet();
   const peerId = randomBytes(16);
   const swarmKey = openSwarmKey(contentId);
@@ -51,8 +69,18 @@ export async function startLiar(contentId: ContentId, layout: ChunkLayout): Prom
     connection.start({
       message: (message) => {
         if (message.type === 'interest' && message.interested) grant();
+        if (message.type === 'manifest-request' && manifestBytes !== undefined) {
+          liesTold++;
+          const bytes = manifestBytes.subarray(message.offset, message.offset + MANIFEST_PART_BYTES_MAX);
+          connection.send({ type: 'manifest-part', offset: message.offset, totalBytes: manifestBytes.length, bytes });
+        }
         if (message.type !== 'request') return;
         liesTold++;
+        if (lie === 'refuses') {
+          connection.send({ type: 'reject', requestId: message.requestId, reason: 'no-chunk', retryMs: 0 });
+          grant();
+          return;
+        }
         const total = chunkBytes(layout, message.chunkIndex);
         for (let offset = 0; offset < total; offset += FRAGMENT_BYTES_MAX) {
           const byteCount = Math.min(FRAGMENT_BYTES_MAX, total - offset);
@@ -66,6 +94,12 @@ export async function startLiar(contentId: ContentId, layout: ChunkLayout): Prom
       fragmentEnd: () => undefined,
       closed: () => undefined,
     });
+    if (lie === 'wrong-map') {
+      liesTold++;
+      const bytes = new Uint8Array(Math.ceil(layout.chunkCount / 8) + 1);
+      connection.send({ type: 'bitfield', chunkCount: layout.chunkCount + 8, bytes });
+      return;
+    }
     connection.send({ type: 'have-all' });
     grant();
   };

@@ -32,13 +32,14 @@ async function runPeers(flags: PeersFlags, shared: GlobalOptions, runtime: Runti
 }
 
 function peerDocument(peer: TrackerPeer): Record<string, unknown> {
-  const { peerId, addresses, dialects, agent, online, lastSeenMs, completeContents, partialContents } = peer;
+  const { peerId, addresses, dialects, agent, online, banned, lastSeenMs, completeContents, partialContents } = peer;
   return {
     peer: peerId,
     addresses: addresses.map(formatAddress),
     dialects,
     agent,
     online,
+    banned,
     lastSeen: new Date(lastSeenMs).toISOString(),
     completeContents,
     partialContents,
@@ -54,7 +55,7 @@ export function peerColumns(nowMs: number): readonly Column<TrackerPeer>[] {
   return [
     { title: 'ADDRESS', value: ({ addresses }) => addresses.map(formatAddress).join(' '), shrink: true },
     { title: 'PEER', value: ({ peerId }) => (peerId === '' ? '-' : peerId.slice(0, 12)) },
-    { title: 'STATE', value: ({ online }) => (online ? 'online' : 'offline') },
+    { title: 'STATE', value: ({ online, banned }) => (banned ? 'banned' : online ? 'online' : 'offline') },
     { title: 'SPEAKS', value: ({ dialects }) => dialects.join(' ') },
     { title: 'WHOLE', align: 'right', value: ({ completeContents }) => String(completeContents) },
     { title: 'IN PART', align: 'right', value: ({ partialContents }) => String(partialContents) },

@@ -70,6 +70,7 @@ export function createMetrics(registry: Registry, now: () => number): Metrics {
         ['state="online"', figures.peersOnline],
         ['state="offline"', figures.peersOffline],
       ]);
+      family('peers_banned', 'gauge', 'Peers online that several others have reported.', one(figures.peersBanned));
       family('entries', 'gauge', 'Entries in the catalogue.', one(figures.entries));
       family('contents', 'gauge', 'Contents in the catalogue.', one(figures.contents));
       family('holdings', 'gauge', 'Pairs of an online peer and a content it has chunks of.', one(figures.holdings));

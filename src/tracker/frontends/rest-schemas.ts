@@ -211,7 +211,7 @@ export const PeerList = {
     type: 'object',
     required: [
       ...(['ip', 'port', 'state', 'peer', 'addresses', 'dialects'] as const),
-      ...(['agent', 'last_seen', 'complete', 'partial', 'files'] as const),
+      ...(['agent', 'banned', 'last_seen', 'complete', 'partial', 'files'] as const),
     ],
     properties: {
       ip: Text,
@@ -221,6 +221,10 @@ export const PeerList = {
       addresses: Texts,
       dialects: Texts,
       agent: Text,
+      banned: {
+        type: 'boolean',
+        description: 'Reported for wrong bytes by several peers; named to nobody for a while',
+      },
       last_seen: Time,
       complete: { ...Count, description: 'Contents it has all chunks of' },
       partial: { ...Count, description: 'Contents it is fetching' },

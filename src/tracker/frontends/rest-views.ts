@@ -41,6 +41,7 @@ export function peerRow(peer: PeerView) {
     addresses: peer.addresses.map(formatAddress),
     dialects: [...peer.dialects],
     agent: peer.agent,
+    banned: peer.banned,
     last_seen: isoTime(peer.lastSeenMs),
     complete: peer.completeContents,
     partial: peer.partialContents,

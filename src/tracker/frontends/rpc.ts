@@ -12,10 +12,12 @@ import {
 } from '@connectrpc/connect';
 import { contentIdFromBytes, digestBytes, toHex, type ContentId } from '../../content/digest.ts';
 import { dialectsFromWire, dialectsToWire } from '../../contract/dialects.ts';
+import { offenceFromWire } from '../../contract/offences.ts';
 import {
   TrackerService,
   type LocateRequest,
   type LocateResponseSchema,
+  type PeerReport as PeerReportMessage,
   type RenewRequest,
   type RenewResponseSchema,
 } from '../../contract/gen/shoal/v1/tracker_pb.ts';
@@ -25,6 +27,7 @@ import type { Logger } from '../../log.ts';
 import type { SourceView } from '../lookups.ts';
 import type { HoldingChange, HoldingClaim, SwarmNews } from '../membership.ts';
 import type { Registry } from '../registry.ts';
+import type { PeerReport } from '../reporting.ts';
 import type { Caller, EntryView } from '../state.ts';
 import { eventData } from './rest-events.ts';
 import { toConnectError } from './rpc-errors.ts';
@@ -133,9 +136,16 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
           lastSeenMs: BigInt(Math.floor(peer.lastSeenMs)),
           completeContents: peer.completeContents,
           partialContents: peer.partialContents,
+          banned: peer.banned,
         })),
         nextAfter,
       };
+    },
+
+    reportPeers(request, context) {
+      const reports = request.reports.map(reportIn).filter((report) => report !== undefined);
+      const counted = registry.reportPeers(peerIdIn(request.peerId), reports, context.values.get(callerKey));
+      return { known: counted !== undefined, counted: counted ?? 0 };
     },
 
     async *watch({ afterId }, context) {
@@ -248,6 +258,19 @@ function idBytes(peerId: string): Uint8Array<ArrayBuffer> {
 
 function claimIn(holding: { contentId: Uint8Array; complete: boolean; chunks: Uint8Array }): HoldingClaim {
   return { contentId: contentIdFromBytes(holding.contentId), complete: holding.complete, chunks: holding.chunks };
+}
+
+/** undefined: for an offence that this version does not know. */
+function reportIn({ contentId, peerId, address, offence }: PeerReportMessage): PeerReport | undefined {
+  const known = offenceFromWire(offence);
+  if (address === undefined) throw new ShoalError('usage', 'a report names the address at which the peer was dialled');
+  if (known === undefined) return undefined;
+  return {
+    contentId: contentIdFromBytes(contentId),
+    peerId: peerId.length === 0 ? '' : peerIdIn(peerId),
+    address: { host: address.host, port: address.port },
+    offence: known,
+  };
 }
 
 function changeIn(change: {

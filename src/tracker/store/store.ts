@@ -13,6 +13,7 @@
  */
 import type { ContentId } from '../../content/digest.ts';
 import type { Address, Dialect } from '../records.ts';
+import type { CountedReport } from '../reporting.ts';
 
 export interface StoredContent {
   readonly key: string;
@@ -77,6 +78,7 @@ export type LiveChange =
       readonly rangeName: string;
     }
   | { readonly type: 'holding-ended'; readonly key: string; readonly contentKey: string }
+  | ({ readonly type: 'peer-reported' } & CountedReport)
   /** Tell of these peers again; of all when there is none. */
   | { readonly type: 'ask'; readonly keys: readonly string[] };
 

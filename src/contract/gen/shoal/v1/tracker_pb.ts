@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file shoal/v1/tracker.proto.
  */
 export const file_shoal_v1_tracker: GenFile = /*@__PURE__*/
-  fileDesc("ChZzaG9hbC92MS90cmFja2VyLnByb3RvEghzaG9hbC52MSIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSI/CgdIb2xkaW5nEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGY2h1bmtzGAMgASgMIpkBCg1Ib2xkaW5nQ2hhbmdlEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGZ2FpbmVkGAMgAygNEgwKBGxvc3QYBCADKA0SDwoHZHJvcHBlZBgFIAEoCBINCgVsaW5rcxgGIAEoDRIQCghieXRlc191cBgHIAEoBBISCgpieXRlc19kb3duGAggASgEIqEBCg9SZWdpc3RlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBINCgVhZ2VudBgEIAEoCRIjCghob2xkaW5ncxgFIAMoCzIRLnNob2FsLnYxLkhvbGRpbmcihQEKEFJlZ2lzdGVyUmVzcG9uc2USEAoIbGVhc2VfbXMYASABKA0SEAoIcmVuZXdfbXMYAiABKA0SFQoNb2JzZXJ2ZWRfaG9zdBgDIAEoCRIbChN1bmtub3duX2NvbnRlbnRfaWRzGAQgAygMEhkKEXBlZXJfZXhjaGFuZ2Vfb2ZmGAUgASgIIkkKDFJlbmV3UmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEigKB2NoYW5nZXMYAiADKAsyFy5zaG9hbC52MS5Ib2xkaW5nQ2hhbmdlIl4KCVN3YXJtTmV3cxISCgpjb250ZW50X2lkGAEgASgMEhMKC3NlZWRlcl9yYW5rGAIgASgNEhQKDHNlZWRlcl9jb3VudBgDIAEoDRISCgpwZWVyX2NvdW50GAQgASgNInIKDVJlbmV3UmVzcG9uc2USDQoFa25vd24YASABKAgSEAoIbGVhc2VfbXMYAiABKA0SIwoGc3dhcm1zGAMgAygLMhMuc2hvYWwudjEuU3dhcm1OZXdzEhsKE3Vua25vd25fY29udGVudF9pZHMYBCADKAwiHwoMTGVhdmVSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwiDwoNTGVhdmVSZXNwb25zZSJSCgtQdWJsaXNoSXRlbRIMCgRuYW1lGAEgASgJEhAKCG1hbmlmZXN0GAIgASgMEhIKCmNvbnRlbnRfaWQYAyABKAwSDwoHcGFydGlhbBgEIAEoCCJHCg5QdWJsaXNoUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEiQKBWl0ZW1zGAIgAygLMhUuc2hvYWwudjEuUHVibGlzaEl0ZW0iQAoNUHVibGlzaFJlc3VsdBIeCgVlbnRyeRgBIAEoCzIPLnNob2FsLnYxLkVudHJ5Eg8KB3Byb2JsZW0YAiABKAkiOwoPUHVibGlzaFJlc3BvbnNlEigKB3Jlc3VsdHMYASADKAsyFy5zaG9hbC52MS5QdWJsaXNoUmVzdWx0InMKGVVwbG9hZE1hbmlmZXN0UGFydFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBISCgpjb250ZW50X2lkGAIgASgMEhMKC3RvdGFsX2J5dGVzGAMgASgNEg4KBm9mZnNldBgEIAEoDRIMCgRwYXJ0GAUgASgMIi4KGlVwbG9hZE1hbmlmZXN0UGFydFJlc3BvbnNlEhAKCGNvbXBsZXRlGAEgASgIIjIKEFVucHVibGlzaFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBINCgVuYW1lcxgCIAMoCSIkChFVbnB1Ymxpc2hSZXNwb25zZRIPCgdyZW1vdmVkGAEgASgNIqwBCgVFbnRyeRIMCgRuYW1lGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgJEhIKCmNvbnRlbnRfaWQYBCABKAwSEgoKY2h1bmtfc2l6ZRgFIAEoDRITCgtjaHVua19jb3VudBgGIAEoDRIXCg9wdWJsaXNoZWRfYXRfbXMYByABKAQSDwoHc2VlZGVycxgIIAEoDRIQCghsZWVjaGVycxgJIAEoDSJxChBMaXN0RmlsZXNSZXF1ZXN0Eg0KBXF1ZXJ5GAEgASgJEg0KBWxpbWl0GAIgASgNEg0KBWFmdGVyGAMgASgJEhcKD2luY2x1ZGVfb2ZmbGluZRgEIAEoCBIXCg9pbmNsdWRlX2ZvbGRlcnMYBSABKAgiSQoRTGlzdEZpbGVzUmVzcG9uc2USIAoHZW50cmllcxgBIAMoCzIPLnNob2FsLnYxLkVudHJ5EhIKCm5leHRfYWZ0ZXIYAiABKAkiaAoNTG9jYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCmNvbnRlbnRfaWQYAiABKAwSDwoHcGVlcl9pZBgDIAEoDBINCgVsaW1pdBgEIAEoDRIVCg13YW50X21hbmlmZXN0GAUgASgIIpwBCgZTb3VyY2USDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBIiCgdob2xkaW5nGAQgASgLMhEuc2hvYWwudjEuSG9sZGluZxISCgpyYW5nZV9uYW1lGAUgASgJIokBCg5Mb2NhdGVSZXNwb25zZRIeCgVlbnRyeRgBIAEoCzIPLnNob2FsLnYxLkVudHJ5EiEKB3NvdXJjZXMYAiADKAsyEC5zaG9hbC52MS5Tb3VyY2USEAoIbWFuaWZlc3QYAyABKAwSIgoFc3dhcm0YBCABKAsyEy5zaG9hbC52MS5Td2FybU5ld3MiTQoVUmVnaXN0ZXJDaHVua3NSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSIwoIaG9sZGluZ3MYAiADKAsyES5zaG9hbC52MS5Ib2xkaW5nIkQKFlJlZ2lzdGVyQ2h1bmtzUmVzcG9uc2USDQoFa25vd24YASABKAgSGwoTdW5rbm93bl9jb250ZW50X2lkcxgCIAMoDCI4ChJHZXRNYW5pZmVzdFJlcXVlc3QSEgoKY29udGVudF9pZBgBIAEoDBIOCgZvZmZzZXQYAiABKA0iOAoTR2V0TWFuaWZlc3RSZXNwb25zZRITCgt0b3RhbF9ieXRlcxgBIAEoDRIMCgRwYXJ0GAIgASgMIjAKEExpc3RQZWVyc1JlcXVlc3QSDQoFbGltaXQYASABKA0SDQoFYWZ0ZXIYAiABKAki0AEKCFBlZXJJbmZvEg8KB3BlZXJfaWQYASABKAwSJAoJYWRkcmVzc2VzGAIgAygLMhEuc2hvYWwudjEuQWRkcmVzcxIjCghkaWFsZWN0cxgDIAMoDjIRLnNob2FsLnYxLkRpYWxlY3QSDQoFYWdlbnQYBCABKAkSDgoGb25saW5lGAUgASgIEhQKDGxhc3Rfc2Vlbl9tcxgGIAEoBBIZChFjb21wbGV0ZV9jb250ZW50cxgHIAEoDRIYChBwYXJ0aWFsX2NvbnRlbnRzGAggASgNIkoKEUxpc3RQZWVyc1Jlc3BvbnNlEiEKBXBlZXJzGAEgAygLMhIuc2hvYWwudjEuUGVlckluZm8SEgoKbmV4dF9hZnRlchgCIAEoCSIgCgxXYXRjaFJlcXVlc3QSEAoIYWZ0ZXJfaWQYASABKAQiRgoNV2F0Y2hSZXNwb25zZRIKCgJpZBgBIAEoBBINCgVhdF9tcxgCIAEoBBIMCgR0eXBlGAMgASgJEgwKBGRhdGEYBCABKAkqSQoHRGlhbGVjdBIXChNESUFMRUNUX1VOU1BFQ0lGSUVEEAASEgoORElBTEVDVF9OQVRJVkUQARIRCg1ESUFMRUNUX1JBTkdFEAIy1AYKDlRyYWNrZXJTZXJ2aWNlEkEKCFJlZ2lzdGVyEhkuc2hvYWwudjEuUmVnaXN0ZXJSZXF1ZXN0Ghouc2hvYWwudjEuUmVnaXN0ZXJSZXNwb25zZRI4CgVSZW5ldxIWLnNob2FsLnYxLlJlbmV3UmVxdWVzdBoXLnNob2FsLnYxLlJlbmV3UmVzcG9uc2USOAoFTGVhdmUSFi5zaG9hbC52MS5MZWF2ZVJlcXVlc3QaFy5zaG9hbC52MS5MZWF2ZVJlc3BvbnNlEj4KB1B1Ymxpc2gSGC5zaG9hbC52MS5QdWJsaXNoUmVxdWVzdBoZLnNob2FsLnYxLlB1Ymxpc2hSZXNwb25zZRJfChJVcGxvYWRNYW5pZmVzdFBhcnQSIy5zaG9hbC52MS5VcGxvYWRNYW5pZmVzdFBhcnRSZXF1ZXN0GiQuc2hvYWwudjEuVXBsb2FkTWFuaWZlc3RQYXJ0UmVzcG9uc2USRAoJVW5wdWJsaXNoEhouc2hvYWwudjEuVW5wdWJsaXNoUmVxdWVzdBobLnNob2FsLnYxLlVucHVibGlzaFJlc3BvbnNlEkQKCUxpc3RGaWxlcxIaLnNob2FsLnYxLkxpc3RGaWxlc1JlcXVlc3QaGy5zaG9hbC52MS5MaXN0RmlsZXNSZXNwb25zZRI7CgZMb2NhdGUSFy5zaG9hbC52MS5Mb2NhdGVSZXF1ZXN0Ghguc2hvYWwudjEuTG9jYXRlUmVzcG9uc2USUwoOUmVnaXN0ZXJDaHVua3MSHy5zaG9hbC52MS5SZWdpc3RlckNodW5rc1JlcXVlc3QaIC5zaG9hbC52MS5SZWdpc3RlckNodW5rc1Jlc3BvbnNlEkoKC0dldE1hbmlmZXN0Ehwuc2hvYWwudjEuR2V0TWFuaWZlc3RSZXF1ZXN0Gh0uc2hvYWwudjEuR2V0TWFuaWZlc3RSZXNwb25zZRJECglMaXN0UGVlcnMSGi5zaG9hbC52MS5MaXN0UGVlcnNSZXF1ZXN0Ghsuc2hvYWwudjEuTGlzdFBlZXJzUmVzcG9uc2USOgoFV2F0Y2gSFi5zaG9hbC52MS5XYXRjaFJlcXVlc3QaFy5zaG9hbC52MS5XYXRjaFJlc3BvbnNlMAFiBnByb3RvMw");
+  fileDesc("ChZzaG9hbC92MS90cmFja2VyLnByb3RvEghzaG9hbC52MSIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSI/CgdIb2xkaW5nEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGY2h1bmtzGAMgASgMIpkBCg1Ib2xkaW5nQ2hhbmdlEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGZ2FpbmVkGAMgAygNEgwKBGxvc3QYBCADKA0SDwoHZHJvcHBlZBgFIAEoCBINCgVsaW5rcxgGIAEoDRIQCghieXRlc191cBgHIAEoBBISCgpieXRlc19kb3duGAggASgEIqEBCg9SZWdpc3RlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBINCgVhZ2VudBgEIAEoCRIjCghob2xkaW5ncxgFIAMoCzIRLnNob2FsLnYxLkhvbGRpbmcihQEKEFJlZ2lzdGVyUmVzcG9uc2USEAoIbGVhc2VfbXMYASABKA0SEAoIcmVuZXdfbXMYAiABKA0SFQoNb2JzZXJ2ZWRfaG9zdBgDIAEoCRIbChN1bmtub3duX2NvbnRlbnRfaWRzGAQgAygMEhkKEXBlZXJfZXhjaGFuZ2Vfb2ZmGAUgASgIIkkKDFJlbmV3UmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEigKB2NoYW5nZXMYAiADKAsyFy5zaG9hbC52MS5Ib2xkaW5nQ2hhbmdlIl4KCVN3YXJtTmV3cxISCgpjb250ZW50X2lkGAEgASgMEhMKC3NlZWRlcl9yYW5rGAIgASgNEhQKDHNlZWRlcl9jb3VudBgDIAEoDRISCgpwZWVyX2NvdW50GAQgASgNInIKDVJlbmV3UmVzcG9uc2USDQoFa25vd24YASABKAgSEAoIbGVhc2VfbXMYAiABKA0SIwoGc3dhcm1zGAMgAygLMhMuc2hvYWwudjEuU3dhcm1OZXdzEhsKE3Vua25vd25fY29udGVudF9pZHMYBCADKAwiHwoMTGVhdmVSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwiDwoNTGVhdmVSZXNwb25zZSJSCgtQdWJsaXNoSXRlbRIMCgRuYW1lGAEgASgJEhAKCG1hbmlmZXN0GAIgASgMEhIKCmNvbnRlbnRfaWQYAyABKAwSDwoHcGFydGlhbBgEIAEoCCJHCg5QdWJsaXNoUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEiQKBWl0ZW1zGAIgAygLMhUuc2hvYWwudjEuUHVibGlzaEl0ZW0iQAoNUHVibGlzaFJlc3VsdBIeCgVlbnRyeRgBIAEoCzIPLnNob2FsLnYxLkVudHJ5Eg8KB3Byb2JsZW0YAiABKAkiOwoPUHVibGlzaFJlc3BvbnNlEigKB3Jlc3VsdHMYASADKAsyFy5zaG9hbC52MS5QdWJsaXNoUmVzdWx0InMKGVVwbG9hZE1hbmlmZXN0UGFydFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBISCgpjb250ZW50X2lkGAIgASgMEhMKC3RvdGFsX2J5dGVzGAMgASgNEg4KBm9mZnNldBgEIAEoDRIMCgRwYXJ0GAUgASgMIi4KGlVwbG9hZE1hbmlmZXN0UGFydFJlc3BvbnNlEhAKCGNvbXBsZXRlGAEgASgIIjIKEFVucHVibGlzaFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBINCgVuYW1lcxgCIAMoCSIkChFVbnB1Ymxpc2hSZXNwb25zZRIPCgdyZW1vdmVkGAEgASgNIqwBCgVFbnRyeRIMCgRuYW1lGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgJEhIKCmNvbnRlbnRfaWQYBCABKAwSEgoKY2h1bmtfc2l6ZRgFIAEoDRITCgtjaHVua19jb3VudBgGIAEoDRIXCg9wdWJsaXNoZWRfYXRfbXMYByABKAQSDwoHc2VlZGVycxgIIAEoDRIQCghsZWVjaGVycxgJIAEoDSJxChBMaXN0RmlsZXNSZXF1ZXN0Eg0KBXF1ZXJ5GAEgASgJEg0KBWxpbWl0GAIgASgNEg0KBWFmdGVyGAMgASgJEhcKD2luY2x1ZGVfb2ZmbGluZRgEIAEoCBIXCg9pbmNsdWRlX2ZvbGRlcnMYBSABKAgiSQoRTGlzdEZpbGVzUmVzcG9uc2USIAoHZW50cmllcxgBIAMoCzIPLnNob2FsLnYxLkVudHJ5EhIKCm5leHRfYWZ0ZXIYAiABKAkiaAoNTG9jYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCmNvbnRlbnRfaWQYAiABKAwSDwoHcGVlcl9pZBgDIAEoDBINCgVsaW1pdBgEIAEoDRIVCg13YW50X21hbmlmZXN0GAUgASgIIpwBCgZTb3VyY2USDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBIiCgdob2xkaW5nGAQgASgLMhEuc2hvYWwudjEuSG9sZGluZxISCgpyYW5nZV9uYW1lGAUgASgJIokBCg5Mb2NhdGVSZXNwb25zZRIeCgVlbnRyeRgBIAEoCzIPLnNob2FsLnYxLkVudHJ5EiEKB3NvdXJjZXMYAiADKAsyEC5zaG9hbC52MS5Tb3VyY2USEAoIbWFuaWZlc3QYAyABKAwSIgoFc3dhcm0YBCABKAsyEy5zaG9hbC52MS5Td2FybU5ld3MiTQoVUmVnaXN0ZXJDaHVua3NSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSIwoIaG9sZGluZ3MYAiADKAsyES5zaG9hbC52MS5Ib2xkaW5nIkQKFlJlZ2lzdGVyQ2h1bmtzUmVzcG9uc2USDQoFa25vd24YASABKAgSGwoTdW5rbm93bl9jb250ZW50X2lkcxgCIAMoDCI4ChJHZXRNYW5pZmVzdFJlcXVlc3QSEgoKY29udGVudF9pZBgBIAEoDBIOCgZvZmZzZXQYAiABKA0iOAoTR2V0TWFuaWZlc3RSZXNwb25zZRITCgt0b3RhbF9ieXRlcxgBIAEoDRIMCgRwYXJ0GAIgASgMInkKClBlZXJSZXBvcnQSEgoKY29udGVudF9pZBgBIAEoDBIPCgdwZWVyX2lkGAIgASgMEiIKB2FkZHJlc3MYAyABKAsyES5zaG9hbC52MS5BZGRyZXNzEiIKB29mZmVuY2UYBCABKA4yES5zaG9hbC52MS5PZmZlbmNlIkwKElJlcG9ydFBlZXJzUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEiUKB3JlcG9ydHMYAiADKAsyFC5zaG9hbC52MS5QZWVyUmVwb3J0IjUKE1JlcG9ydFBlZXJzUmVzcG9uc2USDQoFa25vd24YASABKAgSDwoHY291bnRlZBgCIAEoDSIwChBMaXN0UGVlcnNSZXF1ZXN0Eg0KBWxpbWl0GAEgASgNEg0KBWFmdGVyGAIgASgJIuABCghQZWVySW5mbxIPCgdwZWVyX2lkGAEgASgMEiQKCWFkZHJlc3NlcxgCIAMoCzIRLnNob2FsLnYxLkFkZHJlc3MSIwoIZGlhbGVjdHMYAyADKA4yES5zaG9hbC52MS5EaWFsZWN0Eg0KBWFnZW50GAQgASgJEg4KBm9ubGluZRgFIAEoCBIUCgxsYXN0X3NlZW5fbXMYBiABKAQSGQoRY29tcGxldGVfY29udGVudHMYByABKA0SGAoQcGFydGlhbF9jb250ZW50cxgIIAEoDRIOCgZiYW5uZWQYCSABKAgiSgoRTGlzdFBlZXJzUmVzcG9uc2USIQoFcGVlcnMYASADKAsyEi5zaG9hbC52MS5QZWVySW5mbxISCgpuZXh0X2FmdGVyGAIgASgJIiAKDFdhdGNoUmVxdWVzdBIQCghhZnRlcl9pZBgBIAEoBCJGCg1XYXRjaFJlc3BvbnNlEgoKAmlkGAEgASgEEg0KBWF0X21zGAIgASgEEgwKBHR5cGUYAyABKAkSDAoEZGF0YRgEIAEoCSpJCgdEaWFsZWN0EhcKE0RJQUxFQ1RfVU5TUEVDSUZJRUQQABISCg5ESUFMRUNUX05BVElWRRABEhEKDURJQUxFQ1RfUkFOR0UQAipqCgdPZmZlbmNlEhcKE09GRkVOQ0VfVU5TUEVDSUZJRUQQABIXChNPRkZFTkNFX1dST05HX0JZVEVTEAESFAoQT0ZGRU5DRV9QUk9UT0NPTBACEhcKE09GRkVOQ0VfVU5ERUxJVkVSRUQQAzKgBwoOVHJhY2tlclNlcnZpY2USQQoIUmVnaXN0ZXISGS5zaG9hbC52MS5SZWdpc3RlclJlcXVlc3QaGi5zaG9hbC52MS5SZWdpc3RlclJlc3BvbnNlEjgKBVJlbmV3EhYuc2hvYWwudjEuUmVuZXdSZXF1ZXN0Ghcuc2hvYWwudjEuUmVuZXdSZXNwb25zZRI4CgVMZWF2ZRIWLnNob2FsLnYxLkxlYXZlUmVxdWVzdBoXLnNob2FsLnYxLkxlYXZlUmVzcG9uc2USPgoHUHVibGlzaBIYLnNob2FsLnYxLlB1Ymxpc2hSZXF1ZXN0Ghkuc2hvYWwudjEuUHVibGlzaFJlc3BvbnNlEl8KElVwbG9hZE1hbmlmZXN0UGFydBIjLnNob2FsLnYxLlVwbG9hZE1hbmlmZXN0UGFydFJlcXVlc3QaJC5zaG9hbC52MS5VcGxvYWRNYW5pZmVzdFBhcnRSZXNwb25zZRJECglVbnB1Ymxpc2gSGi5zaG9hbC52MS5VbnB1Ymxpc2hSZXF1ZXN0Ghsuc2hvYWwudjEuVW5wdWJsaXNoUmVzcG9uc2USRAoJTGlzdEZpbGVzEhouc2hvYWwudjEuTGlzdEZpbGVzUmVxdWVzdBobLnNob2FsLnYxLkxpc3RGaWxlc1Jlc3BvbnNlEjsKBkxvY2F0ZRIXLnNob2FsLnYxLkxvY2F0ZVJlcXVlc3QaGC5zaG9hbC52MS5Mb2NhdGVSZXNwb25zZRJTCg5SZWdpc3RlckNodW5rcxIfLnNob2FsLnYxLlJlZ2lzdGVyQ2h1bmtzUmVxdWVzdBogLnNob2FsLnYxLlJlZ2lzdGVyQ2h1bmtzUmVzcG9uc2USSgoLR2V0TWFuaWZlc3QSHC5zaG9hbC52MS5HZXRNYW5pZmVzdFJlcXVlc3QaHS5zaG9hbC52MS5HZXRNYW5pZmVzdFJlc3BvbnNlEkQKCUxpc3RQZWVycxIaLnNob2FsLnYxLkxpc3RQZWVyc1JlcXVlc3QaGy5zaG9hbC52MS5MaXN0UGVlcnNSZXNwb25zZRJKCgtSZXBvcnRQZWVycxIcLnNob2FsLnYxLlJlcG9ydFBlZXJzUmVxdWVzdBodLnNob2FsLnYxLlJlcG9ydFBlZXJzUmVzcG9uc2USOgoFV2F0Y2gSFi5zaG9hbC52MS5XYXRjaFJlcXVlc3QaFy5zaG9hbC52MS5XYXRjaFJlc3BvbnNlMAFiBnByb3RvMw");
 
 /**
  * An address another peer may dial. An empty host means: the address this call came from.
@@ -885,6 +885,94 @@ export const GetManifestResponseSchema: GenMessage<GetManifestResponse> = /*@__P
   messageDesc(file_shoal_v1_tracker, 27);
 
 /**
+ * @generated from message shoal.v1.PeerReport
+ */
+export type PeerReport = Message<"shoal.v1.PeerReport"> & {
+  /**
+   * Both peers take part in this content.
+   *
+   * @generated from field: bytes content_id = 1;
+   */
+  contentId: Uint8Array;
+
+  /**
+   * The peer as the tracker names it; empty for a peer of the plain calls.
+   *
+   * @generated from field: bytes peer_id = 2;
+   */
+  peerId: Uint8Array;
+
+  /**
+   * Where the reporter dialled it: one of the addresses that the peer has registered.
+   *
+   * @generated from field: shoal.v1.Address address = 3;
+   */
+  address?: Address | undefined;
+
+  /**
+   * @generated from field: shoal.v1.Offence offence = 4;
+   */
+  offence: Offence;
+};
+
+/**
+ * Describes the message shoal.v1.PeerReport.
+ * Use `create(PeerReportSchema)` to create a new message.
+ */
+export const PeerReportSchema: GenMessage<PeerReport> = /*@__PURE__*/
+  messageDesc(file_shoal_v1_tracker, 28);
+
+/**
+ * @generated from message shoal.v1.ReportPeersRequest
+ */
+export type ReportPeersRequest = Message<"shoal.v1.ReportPeersRequest"> & {
+  /**
+   * Who reports.
+   *
+   * @generated from field: bytes peer_id = 1;
+   */
+  peerId: Uint8Array;
+
+  /**
+   * @generated from field: repeated shoal.v1.PeerReport reports = 2;
+   */
+  reports: PeerReport[];
+};
+
+/**
+ * Describes the message shoal.v1.ReportPeersRequest.
+ * Use `create(ReportPeersRequestSchema)` to create a new message.
+ */
+export const ReportPeersRequestSchema: GenMessage<ReportPeersRequest> = /*@__PURE__*/
+  messageDesc(file_shoal_v1_tracker, 29);
+
+/**
+ * @generated from message shoal.v1.ReportPeersResponse
+ */
+export type ReportPeersResponse = Message<"shoal.v1.ReportPeersResponse"> & {
+  /**
+   * False: register, and report again.
+   *
+   * @generated from field: bool known = 1;
+   */
+  known: boolean;
+
+  /**
+   * Reports that count; those about peers that the tracker does not know like this do not.
+   *
+   * @generated from field: uint32 counted = 2;
+   */
+  counted: number;
+};
+
+/**
+ * Describes the message shoal.v1.ReportPeersResponse.
+ * Use `create(ReportPeersResponseSchema)` to create a new message.
+ */
+export const ReportPeersResponseSchema: GenMessage<ReportPeersResponse> = /*@__PURE__*/
+  messageDesc(file_shoal_v1_tracker, 30);
+
+/**
  * @generated from message shoal.v1.ListPeersRequest
  */
 export type ListPeersRequest = Message<"shoal.v1.ListPeersRequest"> & {
@@ -906,7 +994,7 @@ export type ListPeersRequest = Message<"shoal.v1.ListPeersRequest"> & {
  * Use `create(ListPeersRequestSchema)` to create a new message.
  */
 export const ListPeersRequestSchema: GenMessage<ListPeersRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 28);
+  messageDesc(file_shoal_v1_tracker, 31);
 
 /**
  * @generated from message shoal.v1.PeerInfo
@@ -953,6 +1041,13 @@ export type PeerInfo = Message<"shoal.v1.PeerInfo"> & {
    * @generated from field: uint32 partial_contents = 8;
    */
   partialContents: number;
+
+  /**
+   * Several peers have reported it: it is named to nobody for a while.
+   *
+   * @generated from field: bool banned = 9;
+   */
+  banned: boolean;
 };
 
 /**
@@ -960,7 +1055,7 @@ export type PeerInfo = Message<"shoal.v1.PeerInfo"> & {
  * Use `create(PeerInfoSchema)` to create a new message.
  */
 export const PeerInfoSchema: GenMessage<PeerInfo> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 29);
+  messageDesc(file_shoal_v1_tracker, 32);
 
 /**
  * @generated from message shoal.v1.ListPeersResponse
@@ -984,7 +1079,7 @@ export type ListPeersResponse = Message<"shoal.v1.ListPeersResponse"> & {
  * Use `create(ListPeersResponseSchema)` to create a new message.
  */
 export const ListPeersResponseSchema: GenMessage<ListPeersResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 30);
+  messageDesc(file_shoal_v1_tracker, 33);
 
 /**
  * @generated from message shoal.v1.WatchRequest
@@ -1003,7 +1098,7 @@ export type WatchRequest = Message<"shoal.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 31);
+  messageDesc(file_shoal_v1_tracker, 34);
 
 /**
  * @generated from message shoal.v1.WatchResponse
@@ -1040,7 +1135,7 @@ export type WatchResponse = Message<"shoal.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 32);
+  messageDesc(file_shoal_v1_tracker, 35);
 
 /**
  * What a peer speaks on its port.
@@ -1080,6 +1175,52 @@ export type Dialect = (typeof Dialect)[keyof typeof Dialect] | UnknownEnum;
  */
 export const DialectSchema: GenEnum<Dialect> = /*@__PURE__*/
   enumDesc(file_shoal_v1_tracker, 0);
+
+/**
+ * What a peer is reported for.
+ *
+ * @generated from enum shoal.v1.Offence
+ */
+export const Offence = {
+  /**
+   * @generated from enum value: OFFENCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A chunk, or a manifest, that does not have its SHA-256.
+   *
+   * @generated from enum value: OFFENCE_WRONG_BYTES = 1;
+   */
+  WRONG_BYTES: 1,
+
+  /**
+   * Messages that the protocol does not allow, a map of another length among them.
+   *
+   * @generated from enum value: OFFENCE_PROTOCOL = 2;
+   */
+  PROTOCOL: 2,
+
+  /**
+   * It says that it has chunks, and does not give them.
+   *
+   * @generated from enum value: OFFENCE_UNDELIVERED = 3;
+   */
+  UNDELIVERED: 3,
+} as const;
+
+/**
+ * What a peer is reported for.
+ *
+ * @generated from enum shoal.v1.Offence
+ */
+export type Offence = (typeof Offence)[keyof typeof Offence] | UnknownEnum;
+
+/**
+ * Describes the enum shoal.v1.Offence.
+ */
+export const OffenceSchema: GenEnum<Offence> = /*@__PURE__*/
+  enumDesc(file_shoal_v1_tracker, 1);
 
 /**
  * @generated from service shoal.v1.TrackerService
@@ -1195,6 +1336,17 @@ export const TrackerService: GenService<{
     methodKind: "unary";
     input: typeof ListPeersRequestSchema;
     output: typeof ListPeersResponseSchema;
+  },
+  /**
+   * Tells of peers that sent wrong bytes or broke the protocol. A peer that several say so of, independently, is named to nobody for a
+   * while; docs/operations.md has the rule.
+   *
+   * @generated from rpc shoal.v1.TrackerService.ReportPeers
+   */
+  reportPeers: {
+    methodKind: "unary";
+    input: typeof ReportPeersRequestSchema;
+    output: typeof ReportPeersResponseSchema;
   },
   /**
    * What happens in the catalogue and the swarms, as it happens.
