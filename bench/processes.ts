@@ -22,6 +22,10 @@ export interface BenchProcess {
   readonly startedAtMs: number;
   /** The first event of this kind, come or to come. Rejects when the process ends without, or after `timeoutMs`. */
   event(kind: string, timeoutMs?: number): Promise<SeenEvent>;
+  /** Calls for every event from now on. */
+  watch(listener: (seen: SeenEvent) => void): void;
+  /** As `kill` does it. */
+  signal(signal: NodeJS.Signals): void;
   /** Resolves with the time of its end when it ended well; rejects with its own last words otherwise. */
   ended(timeoutMs?: number): Promise<{ readonly atMs: number }>;
   /** The beginning of what it has written to standard output. */
@@ -125,12 +129,15 @@ function startProcess(options: {
   // only the first event of each kind is kept: progress may come ten times a second
   const seen = new Map<string, SeenEvent>();
   const waiting = new Map<string, PromiseWithResolvers<SeenEvent>>();
+  const listeners: ((seen: SeenEvent) => void)[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => {
     if (output.length < OUTPUT_CHARS_MAX) output += `${line}\n`;
     const event = parseEvent(line);
     const kind = event?.['event'];
-    if (event === undefined || typeof kind !== 'string' || seen.has(kind)) return;
+    if (event === undefined || typeof kind !== 'string') return;
     const now = { event, atMs: performance.now() };
+    for (const listener of listeners) listener(now);
+    if (seen.has(kind)) return;
     seen.set(kind, now);
     waiting.get(kind)?.resolve(now);
   });
@@ -171,6 +178,8 @@ function startProcess(options: {
       const late = (): ShoalError => fail(`no event "${kind}" within ${timeoutMs / 1000} s. ${complaint.trim()}`);
       return await within(Promise.race([found.promise, tooEarly()]), timeoutMs, late);
     },
+    watch: (listener) => void listeners.push(listener),
+    signal: (signal) => void child.kill(signal),
     ended,
     output: () => output,
     cpuSeconds: () => cpuSecondsOf(pid),
