@@ -555,3 +555,18 @@ export const SHELL_COMPLETIONS_MAX = 100;
 export const SHELL_COMPLETION_TIMEOUT_MS = 1_500;
 
 export const UNITS = { KiB, MiB, GiB } as const;
+
+// ---- trackers of the local network -----------------------------------------------------------------------------------------
+
+/** Networks of this machine on which a tracker is announced or looked for. Those beyond are left out. */
+export const LAN_INTERFACES_MAX = 16;
+/** Between two looks at which networks there are, while a tracker is announced. */
+export const LAN_INTERFACES_CHECK_MS = 30_000;
+/** A network on which no tracker has answered after this is taken to have none. */
+export const LAN_SEARCH_MS = 1_000;
+/** After the first tracker's answer others may still come for this long. */
+export const LAN_SEARCH_MORE_MS = 150;
+/** Trackers taken note of in one search. Later ones are passed over. */
+export const LAN_TRACKERS_MAX = 16;
+/** The default tracker on this machine has to take a connection within this to count as being there. */
+export const LOCAL_TRACKER_PROBE_MS = 250;

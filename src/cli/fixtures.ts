@@ -155,6 +155,8 @@ function absent(): never {
 const noServices: Services = {
   createNode: absent,
   startTracker: absent,
+  announceTracker: () => Promise.resolve({ close: () => Promise.resolve() }),
+  lan: { isDefaultThere: () => Promise.resolve(true), findTrackers: () => Promise.resolve([]) },
   createTrackerClient: absent,
   hashFile: absent,
   readNodeStatuses: absent,

@@ -5,6 +5,7 @@
 import { Command, Option } from 'commander';
 import { VERSION } from '../version.ts';
 import { tlsWarnings, type TlsFlags } from './tls-option.ts';
+import { chooseDefaultTracker } from './default-tracker.ts';
 import { TRACKER_URL_DEFAULT, type DefineCommand, type Runtime } from './runtime.ts';
 
 interface CommandEntry {
@@ -140,16 +141,21 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
     .addOption(new Option('--tls-cert <file>', 'certificate in PEM; one file at a time').env('SHOAL_TLS_CERT'))
     .addOption(new Option('--tls-key <file>', 'its private key in PEM').env('SHOAL_TLS_KEY'))
     .addOption(new Option('--tls-ca <file>', 'certificate of the authority in PEM').env('SHOAL_TLS_CA'))
+    .addOption(
+      new Option('--no-mdns', 'neither announce a tracker on the local network nor look for one (env: SHOAL_MDNS=off)'),
+    )
     .addOption(new Option('--json', 'print events or a document for programs'))
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut, writeErr, outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')) })
     .showHelpAfterError('       `shoal --help` shows how it is used')
     .exitOverride()
     .addHelpText('after', PROGRAM_EXAMPLES)
-    .hook('preAction', (_program, action) => {
+    .hook('preAction', async (_program, action) => {
       const flags = action.optsWithGlobals<TlsFlags & { json?: boolean }>();
       runtime.output.json = flags.json === true;
       for (const warning of tlsWarnings(flags, runtime.wallClock())) runtime.output.warn(warning);
+      if (mayLookAround(action, runtime))
+        program.setOptionValueWithSource('tracker', await chooseDefaultTracker(runtime), 'implied');
     });
   // a script for a shell has all of the command line; names are asked for while somebody types
   const wantsAll = args.includes('completion') && !args.includes('names');
@@ -159,6 +165,29 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
     if (wantsAll || args.includes(name)) (await load())(command, runtime);
   }
   return program;
+}
+
+/** Commands that talk to a tracker, unless told that they need none. */
+const ASK_A_TRACKER: ReadonlySet<string> = new Set(
+  'share get ls info peers verify shell run peer completion'.split(' '),
+);
+
+/** What belongs to one swarm, and to nobody who merely says that he is there. */
+const SECRETS = ['token', 'tokenFile', 'tls', 'tlsCert', 'tlsKey', 'tlsCa'];
+
+/** Whether this command is to look for a tracker by itself: it needs one, and was given neither one nor a secret to keep. */
+function mayLookAround(action: Command, { env }: Runtime): boolean {
+  let outermost = action;
+  while (outermost.parent?.parent != null) outermost = outermost.parent;
+  const flags = action.optsWithGlobals<Readonly<Record<string, string | boolean | undefined>>>();
+  if (action.getOptionValueSourceWithGlobals('tracker') !== 'default') return false;
+  if (flags['mdns'] === false || env['SHOAL_MDNS'] === 'off') return false;
+  if (SECRETS.some((name) => (flags[name] ?? '') !== '')) return false;
+  // what is completed may name them on its own line
+  if (action.name() === 'names' && action.args.some((word) => /^--(?:tracker|token|tls)/u.test(word))) return false;
+  // a digest of one's own needs no tracker, and a script for a shell none at all
+  if (action.name() === 'completion' || (action.name() === 'verify' && flags['sha256'] !== undefined)) return false;
+  return ASK_A_TRACKER.has(outermost.name());
 }
 
 const PROGRAM_EXAMPLES = `

@@ -7,6 +7,8 @@ import type { RunningNode } from '../peer/control-client.ts';
 import type { TrackerClient, TrackerClientOptions } from '../peer/tracker-client.ts';
 import type { HashedFile, HashFileOptions } from '../storage/hash-file.ts';
 import type { Tracker, TrackerOptions } from '../tracker/server.ts';
+import type { TrackerAnnouncement } from '../net/lan-trackers.ts';
+import { isDefaultTrackerThere, type LanSearch } from './default-tracker.ts';
 
 export interface NodeQuery {
   readonly signal: AbortSignal;
@@ -24,6 +26,9 @@ export interface HandOver {
 export interface Services {
   createNode(options: NodeOptions): Promise<PeerNode>;
   startTracker(options: TrackerOptions): Promise<Tracker>;
+  /** Says on the local network that a tracker is there, until closed. */
+  announceTracker(tracker: TrackerAnnouncement): Promise<{ close(): Promise<void> }>;
+  readonly lan: LanSearch;
   createTrackerClient(options: TrackerClientOptions): Promise<TrackerClient>;
   hashFile(path: string, options?: HashFileOptions): Promise<HashedFile>;
   /** What the nodes of this user on this machine say of themselves; with `dataDir` only that one's. */
@@ -44,6 +49,17 @@ export const systemServices: Services = {
   async startTracker(options) {
     const { startTracker } = await import('../tracker/server.ts');
     return startTracker(options);
+  },
+  async announceTracker(tracker) {
+    const { announceTracker } = await import('../net/lan-trackers.ts');
+    return announceTracker(tracker);
+  },
+  lan: {
+    isDefaultThere: isDefaultTrackerThere,
+    async findTrackers(signal) {
+      const { findTrackers } = await import('../net/lan-trackers.ts');
+      return findTrackers(signal);
+    },
   },
   async createTrackerClient(options) {
     const { createTrackerClient } = await import('../peer/tracker-client.ts');

@@ -212,6 +212,7 @@ async function typeIt(world: World, line: string, trackerUrl: string): Promise<s
     TMPDIR: world.tmp,
     NODE_COMPILE_CACHE: '/tmp/node-compile-cache',
     NO_COLOR: '1',
+    SHOAL_MDNS: 'off',
   };
   try {
     return (await run('sh', ['-c', line], { env, cwd: world.folder, timeout: 30_000 })).stdout;

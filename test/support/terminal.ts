@@ -38,6 +38,7 @@ export async function openTerminalWith(
     TMPDIR: world.tmp,
     TERM: 'xterm',
     LC_ALL: 'C.UTF-8',
+    SHOAL_MDNS: 'off',
     NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
   };
   const tmux = async (...words: readonly string[]): Promise<string> =>

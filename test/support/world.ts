@@ -128,6 +128,8 @@ export async function createWorld(
         // the one thing that may be shared: what Node has compiled before
         NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
         NO_COLOR: '1',
+        // nobody outside of the test is looked for
+        SHOAL_MDNS: 'off',
         ...more,
       };
       const started = startShoal(args, {

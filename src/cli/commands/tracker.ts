@@ -1,8 +1,9 @@
 /** `shoal tracker`: runs a tracker until it is asked to end. */
-import { InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ShoalError } from '../../errors.ts';
+import { isUnspecified } from '../../net/address.ts';
 import { addTrackerStart } from '../aliases.ts';
 import { interrupted } from '../interrupt.ts';
 import { parsePort } from '../rates.ts';
@@ -47,19 +48,30 @@ export const defineTracker: DefineCommand = (command, runtime) => {
         ['shoal tracker --port 0 --store memory --json', 'for a test: any free port, nothing kept'],
       ),
     )
-    .action((flags: TrackerFlags) => runTracker(flags, globalOptions(command), runtime));
+    .action((flags: TrackerFlags) => runTracker(flags, sharedOptions(command), runtime));
   addTrackerStart(command, (place) =>
-    runTracker({ ...command.opts<TrackerFlags>(), ...place }, globalOptions(command), runtime),
+    runTracker({ ...command.opts<TrackerFlags>(), ...place }, sharedOptions(command), runtime),
   );
 };
 
-async function runTracker(flags: TrackerFlags, shared: GlobalOptions, runtime: Runtime): Promise<void> {
+interface SharedFlags {
+  readonly options: GlobalOptions;
+  /** It may be announced on the local network. */
+  readonly mdns: boolean;
+}
+
+function sharedOptions(command: Command): SharedFlags {
+  return { options: globalOptions(command), mdns: command.optsWithGlobals<{ mdns?: boolean }>().mdns !== false };
+}
+
+async function runTracker(flags: TrackerFlags, { options, mdns }: SharedFlags, runtime: Runtime): Promise<void> {
   const { output, interrupt, services, env } = runtime;
   const { host, port, store, peerExchange } = flags;
   const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
-  const { token } = shared;
-  const tls = trackerTls(shared);
+  const { token } = options;
+  const tls = trackerTls(options);
   const tracker = await services.startTracker({ host, port, ...store, dataDir, token, tls, peerExchange });
+  let announced: { close(): Promise<void> } | undefined;
   try {
     output.event({ event: 'listening', url: tracker.url });
     output.answer(`tracker at ${tracker.url}, its API at ${tracker.url}/docs`);
@@ -68,9 +80,20 @@ async function runTracker(flags: TrackerFlags, shared: GlobalOptions, runtime: R
       output.note('this swarm is encrypted: only who has a certificate by its authority comes in');
     else if (!isLoopback(host))
       output.note('this swarm is open: whoever reaches this port can list, share and download; --token closes it');
+    if (mdns && env['SHOAL_MDNS'] !== 'off' && !isLoopback(host)) {
+      const { port } = new URL(tracker.url);
+      announced = await services.announceTracker({
+        port: Number(port || (tls === undefined ? 80 : 443)),
+        host: isUnspecified(host) ? undefined : host,
+        tls: tls !== undefined,
+        isPrivate: token !== undefined || tls !== undefined,
+      });
+      output.note('announced on the local network, so that nobody there has to name it; --no-mdns keeps it quiet');
+    }
     output.note('Ctrl+C to stop');
     await interrupted(interrupt.signal);
   } finally {
+    await announced?.close();
     await tracker.close();
   }
 }

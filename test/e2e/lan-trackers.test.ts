@@ -1,0 +1,61 @@
+/** Zero configuration: a tracker is found by whoever was told of none, on a network that is only the test's. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { eventually } from '../support/deadline.ts';
+import { NAMESPACES, twoMachines } from '../support/namespaces.ts';
+import { need } from '../support/system-packages.ts';
+import { createWorld, doneOf } from '../support/world.ts';
+
+const MDNS = { env: { SHOAL_MDNS: 'on' } };
+
+test('a tracker on another machine is found by its announcement, used, and missed when it has gone', async (context) => {
+  need(context, NAMESPACES);
+  const [there, here] = await twoMachines(context);
+  const folder = await createWorld(context);
+  const serving = await createWorld(context, { launcher: await there.launcher(join(folder.folder, 'there')) });
+  const asking = await createWorld(context, { launcher: await here.launcher(join(folder.folder, 'here')) });
+
+  const nothing = asking.run(['ls'], MDNS);
+  expect(await nothing.ended()).toMatchObject({ code: 6 });
+  expect(nothing.stderr).toContain('none announces itself on this network');
+
+  const tracker = serving.run(['tracker', '--json', '--port', '0', '--store', 'memory'], MDNS);
+  const { port } = new URL(String((await tracker.event('listening'))['url']));
+  const url = `http://${there.address}:${port}`;
+  const file = await serving.file('found.bin', 400_000, 61);
+  await serving.share({ url, process: tracker }, file.paths, ['--listen', '0.0.0.0:0']);
+
+  const get = asking.run(['get', file.name, '--json'], MDNS);
+  expect(await doneOf(get)).toMatchObject({ sha256: file.sha256 });
+  expect(get.stderr).toContain(`no tracker was named; found ${url} (`);
+  // the files travelled between the machines, at an address that nobody named
+  expect((await doneOf(get)).peers.map(({ address }) => address.replace(/:\d+$/u, ''))).toEqual([there.address]);
+
+  const quiet = asking.run(['ls', '--no-mdns'], MDNS);
+  expect(await quiet.ended()).toMatchObject({ code: 6 });
+  expect(quiet.stderr).not.toContain('found');
+
+  await tracker.end();
+  const after = asking.run(['ls'], MDNS);
+  expect(await after.ended()).toMatchObject({ code: 6 });
+});
+
+test('a private tracker, and one that is told to be quiet', async (context) => {
+  need(context, NAMESPACES);
+  const [there, here] = await twoMachines(context);
+  const folder = await createWorld(context);
+  const serving = await createWorld(context, { launcher: await there.launcher(join(folder.folder, 'there')) });
+  const asking = await createWorld(context, { launcher: await here.launcher(join(folder.folder, 'here')) });
+  const flags = ['--port', '0', '--store', 'memory'];
+  const quiet = serving.run(['tracker', '--json', '--no-mdns', ...flags], MDNS);
+  await quiet.event('listening');
+  const token = serving.run(['token'], MDNS);
+  await token.ended();
+  const [secret = ''] = /\S{20,}/u.exec(token.stdout.toString()) ?? [];
+  const closed = serving.run(['tracker', '--json', ...flags], { env: { SHOAL_MDNS: 'on', SHOAL_TOKEN: secret } });
+  const { port } = new URL(String((await closed.event('listening'))['url']));
+  const ls = asking.run(['ls'], MDNS);
+  await eventually(() => ls.exit !== undefined, 'it has ended');
+  expect(ls.stderr).toContain(`http://${there.address}:${port} (`);
+  expect(ls.stderr).toContain('is private: it takes --tracker, and a token or a certificate');
+});
