@@ -1,8 +1,10 @@
 /** deploy/Dockerfile and the compose files, built and run by a real container engine. */
 import { createServer, type AddressInfo } from 'node:net';
+import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { buildImage, compose, CONTAINERS, shoalIn, type Composition } from '../support/containers.ts';
+import { buildImage, commandOf, compose, CONTAINERS, shoalIn, type Composition } from '../support/containers.ts';
+import { sha256OfFile } from '../support/contents.ts';
 import { eventually } from '../support/deadline.ts';
 import type { JsonEvent } from '../support/processes.ts';
 import { restGet, type PeerRow } from '../support/rest.ts';
@@ -96,6 +98,46 @@ test(
     );
   },
 );
+
+test('the containers of the first document, command by command', { timeout: 180_000 }, async (context) => {
+  need(context, ...CONTAINERS);
+  const startMs = performance.now();
+  const world = await createWorld(context);
+  const file = await world.file('KTMT.pdf', 3_000_000, 43, ['shared/p1', 'shared/p3']);
+  await chmod(await world.dir('shared/p2'), 0o777);
+  const podman = commandOf('podman');
+  context.onTestFinished(async () => {
+    for (const name of ['peer1', 'peer2', 'peer3', 'tracker']) await podman('rm', '-f', '-t', '3', name);
+    await podman('network', 'rm', 'p2p-net');
+    await podman('rmi', 'tracker', 'peer');
+  }, 60_000);
+  for (const image of ['tracker', 'peer']) await podman('build', '-t', image, '-f', 'deploy/Dockerfile', '.');
+  await podman('network', 'create', 'p2p-net');
+  // -d in the place of -it: there is nobody at a terminal
+  const common = ['-d', '--rm', '--network', 'p2p-net'];
+  await podman('run', ...common, '--name', 'tracker', '-p', `${await freePort()}:9000`, 'tracker');
+  for (const number of [1, 2, 3]) {
+    const [name, path] = [`peer${number}`, `shared/p${number}`];
+    const volume = `${join(world.folder, path)}:/app/${path}`;
+    await podman('run', ...common, '--name', name, '-v', volume, 'peer:latest', 'run', name, '7001', `./${path}`);
+  }
+  const inPeer2 = (line: string): Promise<string> => podman('exec', 'peer2', 'bash', '-c', line);
+  // nobody said where the tracker is
+  const listed = eventually(
+    async () => {
+      const info = await inPeer2('shoal peer info KTMT.pdf').catch(() => '');
+      return info.match(/'ip'/gu)?.length === 2 && info;
+    },
+    'both have announced it',
+    60_000,
+  );
+  expect(await listed).toMatch(/'peers': \[\{'ip': 'peer\d', 'port': 7001\}, \{'ip': 'peer\d', 'port': 7001\}\]/u);
+  expect(await inPeer2('shoal peer list')).toBe('Files on tracker:\n- KTMT.pdf (3000000 bytes)\n');
+  const told = await inPeer2('shoal peer download peer2 7001 ./shared/p2 KTMT.pdf');
+  expect(told).toMatch(/^KTMT\.pdf ━.*\n(?:✔ Chunk \d downloaded from .*\n)+Complete notify: \{'ok': True\}\n$/u);
+  expect(await sha256OfFile(join(world.folder, 'shared/p2/KTMT.pdf'))).toBe(file.sha256);
+  tell("the first document's containers have done their work", startMs);
+});
 
 /** The check of the image says no where nothing runs. */
 async function provesUnhealthy({ podman }: Composition): Promise<void> {

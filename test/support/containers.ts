@@ -43,13 +43,19 @@ export async function buildImage(image: string): Promise<void> {
   await said(run('deploy/config.sh', ['-nr'], { cwd: PROJECT, env, timeout: BUILD_TIMEOUT_MS, maxBuffer: 1 << 26 }));
 }
 
+/** Runs the engine's command from the tree; answers with what it prints, fails with what it said. */
+export function commandOf(engine: string): (...args: readonly string[]) => Promise<string> {
+  const env = { ...process.env, BUILDAH_FORMAT: 'docker' };
+  return async (...args) =>
+    (await said(run(engine, args, { cwd: PROJECT, env, timeout: CALL_TIMEOUT_MS, maxBuffer: 1 << 26 }))).stdout;
+}
+
 /** Starts the services of these compose files; they are gone, with their volumes, when the test ends. */
 export async function compose(
   { onTestFinished }: WorldTest,
   { files, project, env }: CompositionOptions,
 ): Promise<Composition> {
-  const podman = async (...args: readonly string[]): Promise<string> =>
-    (await said(run('podman', args, { timeout: CALL_TIMEOUT_MS }))).stdout;
+  const podman = commandOf('podman');
   const composition: Composition = {
     podman,
     network: `${project}_default`,

@@ -3,12 +3,12 @@
 export interface SeedRow {
   readonly feature: string;
   readonly commands: readonly string[];
-  /** A file, and the title of a test in it where one is named. */
-  readonly places: readonly { readonly path: string; readonly title: string | undefined }[];
+  /** A file, and the title of a test, or the words, that are in it. */
+  readonly places: readonly { readonly path: string; readonly quoted: string | undefined }[];
 }
 
 /** deploy/run.sh is a file where it stands alone, and a command with its arguments. */
-const COMMAND = /^(?:shoal |curl |echo |deploy\/(?:config|reset)\.sh\b|deploy\/run\.sh )/u;
+const COMMAND = /^(?:shoal |curl |echo |ls |du |deploy\/(?:config|reset)\.sh\b|deploy\/run\.sh )/u;
 const PATH = /^(?:\.?[\w@-]+\/)*\.?[\w@.-]+$/u;
 
 export function seedRows(page: string): readonly SeedRow[] {
@@ -24,8 +24,8 @@ export function seedRows(page: string): readonly SeedRow[] {
       return {
         feature,
         commands: spans.flatMap(([, text = '']) => (COMMAND.test(text) ? [text] : [])),
-        places: spans.flatMap(([, path = '', title]) =>
-          !COMMAND.test(path) && PATH.test(path) ? [{ path, title }] : [],
+        places: spans.flatMap(([, path = '', quoted]) =>
+          !COMMAND.test(path) && PATH.test(path) ? [{ path, quoted }] : [],
         ),
       };
     });
