@@ -84,7 +84,6 @@ const CHECKS: Readonly<Record<string, Check>> = {
     expect(Number.parseInt(printed, 10)).toBeGreaterThan(0);
     expect(Number.parseInt(printed, 10)).toBeLessThan(1_000);
   },
-  'shoal --help': says(/tracker .*share .*get /su),
   'curl -s http://127.0.0.1:9000/peers': says(/"state":"online"/u),
   'curl -s http://127.0.0.1:9000/files': says(/"name":"KTMT\.pdf","size":300000,"sha256":"[0-9a-f]{64}"/u),
   'curl -s http://127.0.0.1:9000/file/KTMT.pdf': says(
