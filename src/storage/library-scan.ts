@@ -39,6 +39,8 @@ export type Found =
   /** Nothing that could be shared: gone, a folder, a socket, a file of ours. */
   | { readonly state: 'nothing' };
 
+export type FoundFile = Extract<Found, { state: 'file' }>;
+
 /** Throws `usage` when the path does not exist or is neither file nor folder. */
 export async function openRoot(
   path: string,
