@@ -79,6 +79,9 @@ const FIXED32 = 5;
 
 const VARINT_BYTES_MAX = 10;
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 export function encodeMessage<F extends Fields>(fields: F, message: InputOf<F>): Uint8Array<ArrayBuffer> {
   const writer = new Writer();
   writeMessage(writer, fields, message);
@@ -93,7 +96,7 @@ export function decodeMessage<F extends Fields>(fields: F, bytes: Uint8Array<Arr
 // ---- writing ---------------------------------------------------------------------------------------------------------------
 
 function writeMessage(writer: Writer, fields: Fields, message: Readonly<Record<string, unknown>>): void {
-  for (const [name, { number, type, repeated }] of Object.entries(fields)) {
+  for (const [name, { number, type, repeated }] of tableOf(fields).entries) {
     const value = message[name];
     if (value === undefined) continue;
     if (!repeated) {
@@ -115,16 +118,16 @@ function writeField(writer: Writer, number: number, type: Scalar | Fields, value
     writeScalar(writer, type, value);
     return;
   }
-  const inner = new Writer();
-  writeMessage(inner, type, value as Readonly<Record<string, unknown>>);
   writer.tag(number, DELIMITED);
-  writer.delimited(inner.bytes());
+  const start = writer.beginDelimited();
+  writeMessage(writer, type, value as Readonly<Record<string, unknown>>);
+  writer.endDelimited(start);
 }
 
 function writeScalar(writer: Writer, type: Scalar, value: unknown): void {
   switch (type) {
     case 'string':
-      writer.delimited(new TextEncoder().encode(value as string));
+      writer.delimited(encoder.encode(value as string));
       return;
     case 'bytes':
       writer.delimited(value as Uint8Array);
@@ -185,6 +188,24 @@ class Writer {
     this.#length += bytes.length;
   }
 
+  /** What is written until `endDelimited` is preceded by its length. */
+  beginDelimited(): number {
+    this.#reserve(1);
+    return ++this.#length;
+  }
+
+  endDelimited(start: number): void {
+    const byteCount = this.#length - start;
+    let lengthBytes = 1;
+    for (let rest = byteCount; rest > 0x7f; rest = Math.floor(rest / 0x80)) lengthBytes++;
+    // there is room for one byte, which is enough for nearly all
+    this.#reserve(lengthBytes);
+    if (lengthBytes > 1) this.#bytes.copyWithin(start + lengthBytes - 1, start, this.#length);
+    this.#length = start - 1;
+    this.varint(byteCount);
+    this.#length += byteCount;
+  }
+
   #reserve(byteCount: number): void {
     const needed = this.#length + byteCount;
     if (needed <= this.#bytes.length) return;
@@ -198,12 +219,11 @@ class Writer {
 
 function readMessage(reader: Reader, fields: Fields): Readonly<Record<string, unknown>> {
   const message: Record<string, unknown> = {};
-  for (const [name, { type, repeated }] of Object.entries(fields)) message[name] = repeated ? [] : defaultOf(type);
-  const byNumber = namesOf(fields);
+  const { entries, byNumber } = tableOf(fields);
+  for (const [name, { type, repeated }] of entries) message[name] = repeated ? [] : defaultOf(type);
   while (!reader.atEnd) {
     const { number, wireType } = reader.tag();
-    const name = byNumber.get(number);
-    const field = name === undefined ? undefined : fields[name];
+    const [name, field] = byNumber.get(number) ?? [];
     if (name === undefined || field === undefined) reader.skip(wireType);
     else if (field.repeated) readItems(reader, field.type, wireType, message[name] as unknown[]);
     else message[name] = readValue(reader, field.type, wireType);
@@ -249,20 +269,27 @@ function defaultOf(type: Scalar | Fields): unknown {
   return type === 'bool' ? false : 0;
 }
 
-const namesByFields = new WeakMap<Fields, ReadonlyMap<number, string>>();
+/** The fields of a message as they are gone through. */
+interface Table {
+  readonly entries: readonly (readonly [name: string, field: Field])[];
+  readonly byNumber: ReadonlyMap<number, readonly [name: string, field: Field]>;
+}
 
-function namesOf(fields: Fields): ReadonlyMap<number, string> {
-  let names = namesByFields.get(fields);
-  if (names === undefined) {
-    names = new Map(Object.entries(fields).map(([name, { number }]) => [number, name]));
-    namesByFields.set(fields, names);
+const tables = new WeakMap<Fields, Table>();
+
+function tableOf(fields: Fields): Table {
+  let table = tables.get(fields);
+  if (table === undefined) {
+    const entries = Object.entries(fields);
+    table = { entries, byNumber: new Map(entries.map((entry) => [entry[1].number, entry])) };
+    tables.set(fields, table);
   }
-  return names;
+  return table;
 }
 
 function text(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return decoder.decode(bytes);
   } catch (error) {
     throw broken('text that is not UTF-8', error);
   }

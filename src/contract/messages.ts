@@ -118,7 +118,7 @@ export const CALLS = {
   leave: { method: 'Leave', request: { peerId: one(1, 'bytes') }, answer: {} },
   publish: {
     method: 'Publish',
-    request: { peerId: one(1, 'bytes'), items: many(2, PUBLISH_ITEM) },
+    request: { peerId: one(1, 'bytes'), items: many(2, PUBLISH_ITEM), problemsOnly: one(3, 'bool') },
     answer: { results: many(1, PUBLISH_RESULT) },
   },
   uploadManifestPart: {

@@ -75,9 +75,7 @@ class FakeTracker implements AnnounceClient {
       this.#manifests.set(manifest.contentId, manifest.chunkCount);
       if (partial !== true && !this.holdings.has(manifest.contentId))
         this.holdings.set(manifest.contentId, Bitfield.full(manifest.chunkCount));
-      const { size, sha256, contentId, chunkSize, chunkCount } = manifest;
-      const counts = { publishedAtMs: 0, seeders: 1, leechers: 0 };
-      return { entry: { name, size, sha256, contentId, chunkSize, chunkCount, ...counts } };
+      return { problem: undefined };
     });
   }
 

@@ -280,7 +280,7 @@ export class Announcer {
       const item = items[index];
       const tracked = published[index];
       if (item === undefined || tracked === undefined) return;
-      if ('problem' in result) this.#options.onPublishProblem?.(item.name, result.problem);
+      if (result.problem !== undefined) this.#options.onPublishProblem?.(item.name, result.problem);
       // to publish what is complete says that we have all of it
       else if (item.partial !== true) tracked.told ??= tracked.content.have().clone();
     });

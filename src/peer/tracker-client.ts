@@ -70,8 +70,10 @@ export interface Publication {
   readonly partial?: boolean;
 }
 
-/** In the order of the publications; a problem is why that one was refused. */
-export type Published = { readonly entry: TrackerEntry } | { readonly problem: string };
+/** In the order of the publications: why that one was refused; undefined: it was not. */
+export interface Published {
+  readonly problem: string | undefined;
+}
 
 /** What a peer did to us. */
 export interface PeerReport {
@@ -205,13 +207,12 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
             manifest: inline(item) ? item.manifest.bytes : new Uint8Array(0),
             partial: item.partial ?? false,
           })),
+          problemsOnly: true,
         };
         const { results } = await failover.call('publish', request, signal);
         if (results.length !== batch.length)
           throw wire.broken(`${results.length} results for ${batch.length} publications`);
-        return results.map(({ entry, problem }) =>
-          entry === undefined ? { problem: problem || 'refused' } : { entry: wire.entryFromWire(entry) },
-        );
+        return results.map(({ problem }) => ({ problem: problem === '' ? undefined : problem }));
       };
       const answers: Promise<readonly Published[]>[] = [];
       for (const batch of batches(items, publicationBytes, limits.PUBLISH_ENTRIES_PER_CALL_MAX)) {

@@ -35,7 +35,7 @@ export async function publish(
   const peer = onlinePeer(state, peerId);
   state.writes.checkRoom();
   const published = items.map((item) => tryPublish(state, peer, item, nowMs));
-  await state.writes.flush();
+  await state.writes.flushNeeded();
   return published.map((one) => (typeof one === 'string' ? { problem: one } : { entry: viewEntry(one) }));
 }
 
@@ -58,11 +58,14 @@ function contentToPublish(
   nowMs: number,
 ): ContentRecord | Manifest {
   const { contentId } = item;
+  // one that is known needs no second look: what it is, its contentId says
+  const known = contentId === undefined ? undefined : state.catalogue.content(contentId);
+  if (known !== undefined) return known;
   if (item.manifest.length > 0) return parseManifest(item.manifest.slice(), state.sha256, contentId);
   if (contentId === undefined)
     throw new ShoalError('usage', `${quote(item.name)} comes with neither a manifest nor a contentId`);
-  const known = state.catalogue.content(contentId) ?? state.shelf.uploaded(peer.key, contentId);
-  if (known !== undefined) return known;
+  const uploaded = state.shelf.uploaded(peer.key, contentId);
+  if (uploaded !== undefined) return uploaded;
   state.shelf.expire(nowMs);
   throw new ShoalError('usage', `the tracker does not have the manifest of content ${contentId}: send it along`);
 }

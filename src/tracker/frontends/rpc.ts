@@ -84,9 +84,10 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
       }));
       const outcomes = await registry.publish(peerIdIn(request.peerId), items);
       return {
-        results: outcomes.map((outcome) =>
-          'entry' in outcome ? { entry: entryOut(outcome.entry), problem: '' } : { problem: outcome.problem },
-        ),
+        results: outcomes.map((outcome) => {
+          if (!('entry' in outcome)) return { problem: outcome.problem };
+          return request.problemsOnly ? {} : { entry: entryOut(outcome.entry) };
+        }),
       };
     },
 
