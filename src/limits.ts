@@ -508,9 +508,11 @@ export const HASH_BUFFER_BYTES_MAX = 4 * MiB;
 /** Files of one folder that are looked at, and hashed if they are small, as one order; and files of orders under way before a scan pauses. */
 export const SCAN_GROUP_FILES = 256;
 export const SCAN_AHEAD_FILES_MAX = 4_096;
+/** Files found by a scan that goes on are told to the tracker after this long, together. */
+export const ANNOUNCE_GATHER_MS = 1_000;
 /** Changes of the library's index are written after this long, so many rows at a time. A crash loses them: those files are hashed again. */
 export const INDEX_BATCH_ROWS = 512;
-export const INDEX_BATCH_MS = 250;
+export const INDEX_BATCH_MS = 1_000;
 /** Data directories tried for one set of shared paths (`-2`, `-3`, ...). All in use: conflict. */
 export const DATA_DIRECTORIES_MAX = 64;
 /** Bytes of one request line on a node's control socket. Longer: refused with a sentence, connection closed. */

@@ -5,6 +5,7 @@ import { FOLDER_FILES_MAX, FOLDER_INLINE_FILE_BYTES_MAX, FOLDER_LISTING_BYTES_MA
 import { parseContentId, parseSha256Hex } from './digest.ts';
 import { parseEntryName } from './entry-name.ts';
 import {
+  encodeFolder,
   encodeFolderListing,
   filesBelow,
   LISTING_HEADER_BYTES,
@@ -76,6 +77,35 @@ describe('a folder listing', () => {
 
   test('of no files is a header', () => {
     expect(parseFolderListing(encodeFolderListing([])).files).toEqual([]);
+  });
+
+  test('of executable files and empty folders is of version 2, and of no other', () => {
+    const files = [
+      { ...file('bin/run', 3), executable: true },
+      file('b', 5),
+      { ...file('big', 9, true), executable: true },
+    ];
+    const emptyFolders = [parseEntryName('bin/plugins'), parseEntryName('a')];
+    const bytes = encodeFolderListing(files, emptyFolders);
+    expect(bytes[4]).toBe(2);
+    const listing = parseFolderListing(bytes);
+    expect(listing.emptyFolders).toEqual(['a', 'bin/plugins']);
+    expect(listing.files.map(({ name, executable, offset }) => [name, executable, offset - bytes.length])).toEqual([
+      ['b', false, 0],
+      ['big', true, 5],
+      ['bin/run', true, 5],
+    ]);
+    expect(listing.contentBytes).toBe(bytes.length + 8);
+    expect(encodeFolder(listing.files, listing.emptyFolders)).toEqual({ ...listing, bytes });
+    expect(encodeFolderListing([file('b')])[4]).toBe(1);
+    const refusal = expect.objectContaining({ code: 'integrity' });
+    expect(() => parseFolderListing(bytes.with(4, 1))).toThrow(refusal);
+    expect(() => parseFolderListing(encodeFolderListing([file('b')]).with(4, 2))).toThrow(refusal);
+    expect(() => parseFolderListing(bytes.with(4, 3))).toThrow(refusal);
+    // "a", the empty folder, with a digest
+    expect(() => parseFolderListing(bytes.with(LISTING_HEADER_BYTES + 3 + 8, 1))).toThrow(/a size or a digest/u);
+    const parent = encodeFolderListing([file('a/b')], [parseEntryName('a')]);
+    expect(() => parseFolderListing(parent)).toThrow(/not empty/u);
   });
 
   test('does not give one name to two files', () => {

@@ -17,6 +17,9 @@
  *                     32  SHA-256 of the file
  *                      1  0: its bytes (at most 1 MiB) are in this content; 1: it is a content of its own, whose contentId (32 bytes) follows
  *
+ * Version 2 differs in the last byte, whose bits may be joined: 1 as above; 2: the file may be executed. 4, alone: not a file but an empty
+ * folder, whose size and SHA-256 are zero. It is used only for a folder that has either, so that all others stay what they were.
+ *
  * The same files give the same bytes, so two peers that share the same folder share the same content.
  */
 import { ShoalError } from '../errors.ts';
@@ -34,6 +37,11 @@ import { parseEntryName, type EntryName } from './entry-name.ts';
 export const LISTING_HEADER_BYTES = 16;
 const MAGIC = 0x53484c46; // "SHLF"
 const VERSION = 1;
+/** With files that may be executed, or empty folders. */
+const VERSION_WITH_MODES = 2;
+const OWN_CONTENT = 1;
+const EXECUTABLE = 2;
+const EMPTY_FOLDER = 4;
 const FILE_FIXED_BYTES = 2 + 8 + SHA256_BYTES + 1;
 
 /** A file as it is put into a listing. */
@@ -44,10 +52,13 @@ export interface FolderFile {
   readonly sha256: Sha256Hex;
   /** Of a file that is a content of its own; undefined: its bytes are in the folder content. */
   readonly contentId: ContentId | undefined;
+  /** Default false. */
+  readonly executable?: boolean | undefined;
 }
 
 /** A file as a listing gives it. */
 export interface ListedFile extends FolderFile {
+  readonly executable: boolean;
   /** Where its bytes begin in the folder content; meaningless for a content of its own. */
   readonly offset: number;
 }
@@ -57,27 +68,44 @@ export interface FolderListing {
   readonly listingBytes: number;
   readonly contentBytes: number;
   readonly files: readonly ListedFile[];
+  /** Relative to the folder, in order. */
+  readonly emptyFolders: readonly EntryName[];
+}
+
+/** A listing and its bytes. */
+export interface EncodedFolder extends FolderListing {
+  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** The bytes of the listing of these files and empty folders; see `encodeFolder`. */
+export function encodeFolderListing(
+  files: readonly FolderFile[],
+  emptyFolders: readonly EntryName[] = [],
+): Uint8Array<ArrayBuffer> {
+  return encodeFolder(files, emptyFolders).bytes;
+}
+
 /**
- * The listing of these files, in any order. Throws `limit` when they are more than a listing may have, `conflict` when two have one
- * name. That no file is a folder of another, the file system they come from sees to.
+ * The listing of these files and empty folders, in any order. Throws `limit` when they are more than a listing may have, `conflict` when
+ * two have one name. That nothing is a folder of another, the file system they come from sees to.
  */
-export function encodeFolderListing(files: readonly FolderFile[]): Uint8Array<ArrayBuffer> {
-  if (files.length > limits.FOLDER_FILES_MAX)
+export function encodeFolder(files: readonly FolderFile[], emptyFolders: readonly EntryName[] = []): EncodedFolder {
+  const count = files.length + emptyFolders.length;
+  if (count > limits.FOLDER_FILES_MAX)
     throw new ShoalError(
       'limit',
-      `it has ${files.length} files, and a listing names at most ${limits.FOLDER_FILES_MAX}`,
+      `it has ${count} files and empty folders, and a listing names at most ${limits.FOLDER_FILES_MAX}`,
     );
-  const named = files
-    .map((file) => ({ file, name: encoder.encode(file.name) }))
-    .toSorted((a, b) => compareBytes(a.name, b.name));
+  const named = [
+    ...files.map((file) => ({ file, name: encoder.encode(file.name) })),
+    ...emptyFolders.map((folder) => ({ file: undefined, folder, name: encoder.encode(folder) })),
+  ].toSorted((a, b) => compareBytes(a.name, b.name));
   let byteCount = LISTING_HEADER_BYTES;
   for (const { file, name } of named)
-    byteCount += FILE_FIXED_BYTES + name.length + (file.contentId === undefined ? 0 : SHA256_BYTES);
+    byteCount += FILE_FIXED_BYTES + name.length + (file?.contentId === undefined ? 0 : SHA256_BYTES);
   if (byteCount > limits.FOLDER_LISTING_BYTES_MAX)
     throw new ShoalError(
       'limit',
@@ -85,28 +113,44 @@ export function encodeFolderListing(files: readonly FolderFile[]): Uint8Array<Ar
     );
   const bytes = new Uint8Array(byteCount);
   const view = new DataView(bytes.buffer);
+  const hasModes = emptyFolders.length > 0 || files.some(({ executable }) => executable === true);
   view.setUint32(0, MAGIC);
-  view.setUint8(4, VERSION);
+  view.setUint8(4, hasModes ? VERSION_WITH_MODES : VERSION);
   view.setUint32(8, byteCount);
-  view.setUint32(12, files.length);
+  view.setUint32(12, count);
+  const listed: ListedFile[] = [];
+  const folders: EntryName[] = [];
+  let contentBytes = byteCount;
   let at = LISTING_HEADER_BYTES;
-  for (const { file, name } of named) {
+  let before: Uint8Array | undefined;
+  for (const item of named) {
+    const { file, name } = item;
+    if (before !== undefined && compareBytes(before, name) === 0)
+      throw new ShoalError('conflict', `two files have the name ${JSON.stringify(decoder.decode(name))}`);
+    before = name;
     view.setUint16(at, name.length);
     bytes.set(name, at + 2);
     at += 2 + name.length;
-    view.setBigUint64(at, BigInt(file.size));
+    if (file === undefined) {
+      at += 8 + SHA256_BYTES;
+      view.setUint8(at++, EMPTY_FOLDER);
+      folders.push(item.folder);
+      continue;
+    }
+    const { size, contentId, executable = false } = file;
+    view.setBigUint64(at, BigInt(size));
     bytes.set(digestBytes(file.sha256), at + 8);
     at += 8 + SHA256_BYTES;
-    view.setUint8(at++, file.contentId === undefined ? 0 : 1);
-    if (file.contentId === undefined) continue;
-    bytes.set(digestBytes(file.contentId), at);
+    view.setUint8(at++, (contentId === undefined ? 0 : OWN_CONTENT) + (executable ? EXECUTABLE : 0));
+    listed.push({ name: file.name, size, sha256: file.sha256, contentId, executable, offset: contentBytes });
+    if (contentId === undefined) {
+      contentBytes += size;
+      continue;
+    }
+    bytes.set(digestBytes(contentId), at);
     at += SHA256_BYTES;
   }
-  for (let index = 1; index < named.length; index++) {
-    if (named[index - 1]?.file.name === named[index]?.file.name)
-      throw new ShoalError('conflict', `two files have the name ${JSON.stringify(named[index]?.file.name)}`);
-  }
-  return bytes;
+  return { bytes, listingBytes: byteCount, contentBytes, files: listed, emptyFolders: folders };
 }
 
 /**
@@ -117,7 +161,8 @@ export function listingBytesOf(head: Uint8Array, contentBytes: number): number {
   if (head.length < LISTING_HEADER_BYTES) throw refusal(`it has ${head.length} bytes`);
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   if (view.getUint32(0) !== MAGIC) throw refusal('it does not begin with "SHLF"');
-  if (view.getUint8(4) !== VERSION) throw refusal(`version ${view.getUint8(4)} is not known here`);
+  const version = view.getUint8(4);
+  if (version !== VERSION && version !== VERSION_WITH_MODES) throw refusal(`version ${version} is not known here`);
   if (view.getUint8(5) !== 0 || view.getUint16(6) !== 0) throw refusal('reserved bytes are not zero');
   const listingBytes = view.getUint32(8);
   const fileCount = view.getUint32(12);
@@ -134,7 +179,10 @@ export function parseFolderListing(bytes: Uint8Array): FolderListing {
   if (listingBytes !== bytes.length) throw refusal('bytes follow its end');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const fileCount = view.getUint32(12);
+  const hasModes = view.getUint8(4) === VERSION_WITH_MODES;
+  let modes = 0;
   const files: ListedFile[] = [];
+  const emptyFolders: EntryName[] = [];
   const folders = new Set<string>();
   let at = LISTING_HEADER_BYTES;
   let contentBytes = listingBytes;
@@ -152,27 +200,39 @@ export function parseFolderListing(bytes: Uint8Array): FolderListing {
     at += 2 + nameBytes.length;
     const size = view.getBigUint64(at);
     if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw refusal(`the size of ${JSON.stringify(name)} is too large`);
-    const sha256 = sha256HexFromBytes(bytes.subarray(at + 8, at + 8 + SHA256_BYTES));
+    const digest = bytes.subarray(at + 8, at + 8 + SHA256_BYTES);
     at += 8 + SHA256_BYTES;
     const kind = view.getUint8(at++);
-    if (kind > 1) throw refusal(`${JSON.stringify(name)} is of a kind that is not known here`);
+    if (kind > (hasModes ? EMPTY_FOLDER : OWN_CONTENT))
+      throw refusal(`${JSON.stringify(name)} is of a kind that is not known here`);
+    modes |= kind & (EXECUTABLE | EMPTY_FOLDER);
+    for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1))
+      folders.add(name.slice(0, slash));
+    if (kind === EMPTY_FOLDER) {
+      if (size !== 0n || digest.some((byte) => byte !== 0))
+        throw refusal(`the empty folder ${JSON.stringify(name)} has a size or a digest`);
+      emptyFolders.push(name);
+      continue;
+    }
     let contentId: ContentId | undefined;
-    if (kind === 1) {
+    if ((kind & OWN_CONTENT) !== 0) {
       need(SHA256_BYTES);
       contentId = contentIdFromBytes(bytes.subarray(at, at + SHA256_BYTES));
       at += SHA256_BYTES;
     }
-    for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1))
-      folders.add(name.slice(0, slash));
-    files.push({ name, size: Number(size), sha256, contentId, offset: contentBytes });
+    const executable = (kind & EXECUTABLE) !== 0;
+    const sha256 = sha256HexFromBytes(digest);
+    files.push({ name, size: Number(size), sha256, contentId, executable, offset: contentBytes });
     if (contentId === undefined && size > BigInt(limits.FOLDER_INLINE_FILE_BYTES_MAX))
       throw refusal(`${JSON.stringify(name)} is too large to be a part of it`);
     if (contentId === undefined) contentBytes += Number(size);
     if (contentBytes > Number.MAX_SAFE_INTEGER) throw refusal('its files are too large together');
   }
   if (at !== bytes.length) throw refusal('bytes follow its last file');
+  if (hasModes && modes === 0) throw refusal('it is of version 2 and has nothing that takes it');
   for (const { name } of files) if (folders.has(name)) throw refusal(`${JSON.stringify(name)} is a file and a folder`);
-  return { listingBytes, contentBytes, files };
+  for (const name of emptyFolders) if (folders.has(name)) throw refusal(`${JSON.stringify(name)} is not empty`);
+  return { listingBytes, contentBytes, files, emptyFolders };
 }
 
 /** The files below a folder of the listing (`week1/`), with names as they are; all of them for ''. */

@@ -56,8 +56,8 @@ const MANIFEST_UNASKED_BYTES_MAX = 1_024;
 
 interface Tracked {
   content: AnnouncedContent;
-  /** What the tracker was told last; undefined: nothing yet. */
-  told: Bitfield | undefined;
+  /** What the tracker was told last; undefined: nothing yet. Of thousands of small files it is all of each, which takes no bitfield. */
+  told: Bitfield | 'all' | undefined;
   readonly publishedNames: Set<string>;
 }
 
@@ -282,7 +282,7 @@ export class Announcer {
       if (item === undefined || tracked === undefined) return;
       if (result.problem !== undefined) this.#options.onPublishProblem?.(item.name, result.problem);
       // to publish what is complete says that we have all of it
-      else if (item.partial !== true) tracked.told ??= tracked.content.have().clone();
+      else if (item.partial !== true) tracked.told ??= toldOf(tracked.content.have());
     });
   }
 
@@ -326,17 +326,23 @@ function publishingSaysIt({ content, publishedNames }: Tracked): boolean {
 /** All it has; and from now on only what changes is told. */
 function holdingOf(tracked: Tracked): HoldingReport {
   const have = tracked.content.have();
-  tracked.told = have.clone();
+  tracked.told = toldOf(have);
   const { contentId } = tracked.content.manifest;
-  return have.isFull ? { contentId } : { contentId, chunks: tracked.told };
+  return tracked.told === 'all' ? { contentId } : { contentId, chunks: tracked.told };
+}
+
+/** As it is now: it goes on changing. */
+function toldOf(have: Bitfield): Bitfield | 'all' {
+  return have.isFull ? 'all' : have.clone();
 }
 
 /** What has changed since the tracker was told last; undefined: nothing worth a word. */
 function changeOf(contentId: ContentId, tracked: Tracked): HoldingChangeReport | undefined {
   const have = tracked.content.have();
-  const told = tracked.told ?? new Bitfield(have.chunkCount);
-  if (have.isFull && told.isFull) return undefined;
-  tracked.told = have.clone();
+  if (have.isFull && tracked.told === 'all') return undefined;
+  const told =
+    tracked.told === 'all' ? Bitfield.full(have.chunkCount) : (tracked.told ?? new Bitfield(have.chunkCount));
+  tracked.told = toldOf(have);
   const links = tracked.content.links();
   if (have.isFull) return { contentId, complete: true, links };
   const gained: number[] = [];

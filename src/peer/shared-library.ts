@@ -9,6 +9,7 @@ import type { ContentId } from '../content/digest.ts';
 import { parseEntryName } from '../content/entry-name.ts';
 import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
+import { ANNOUNCE_GATHER_MS } from '../limits.ts';
 import type { ContentReader } from '../storage/content-reader.ts';
 import { openDataDirectory } from '../storage/data-directory.ts';
 import { createFolderReader } from '../storage/folder-reader.ts';
@@ -37,6 +38,9 @@ export interface Servable extends LibraryFile {
   readonly reader: ContentReader;
 }
 
+/** Shared by all who have such a content whole; nobody changes it. */
+const ONE_CHUNK = Bitfield.full(1);
+
 export class SharedLibrary {
   readonly #options: SharedLibraryOptions;
   readonly #lock: NodeLock;
@@ -52,6 +56,9 @@ export class SharedLibrary {
   #announcing: Promise<void> | undefined;
   #initial = 0;
   #accused = false;
+  /** Found by a scan that is going on, and not given to the announcer yet. */
+  readonly #gathered = new Map<ContentId, Manifest>();
+  #gathering: NodeJS.Timeout | undefined;
 
   static async open(options: SharedLibraryOptions): Promise<SharedLibrary> {
     const lock = await openDataDirectory({ explicit: options.dataDir, sharedPaths: options.paths, env: process.env });
@@ -69,6 +76,7 @@ export class SharedLibrary {
     this.#library = library;
     library.events.on('added', (file) => this.#onAdded(file));
     library.events.on('withdrawn', (file) => this.#onWithdrawn(file));
+    library.events.on('scanned', () => this.#announceGathered());
     library.events.on('folderAdded', (folder) => this.#onFolderAdded(folder));
     library.events.on('folderWithdrawn', (folder) => {
       options.announcer.drop(folder.manifest.contentId);
@@ -107,6 +115,7 @@ export class SharedLibrary {
       await this.#library.addRoots(paths, { chunkSize, onProgress, signal, watch: false });
     } finally {
       this.#initial--;
+      this.#announceGathered();
     }
     // beginning to watch is work, and whoever shares waits for the tracker to know; one that is away is not waited for
     const told = this.#options.announcer.settled().catch(() => undefined);
@@ -172,6 +181,7 @@ export class SharedLibrary {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#gathering);
     this.#watchers.clear();
     await this.#library.close();
     this.#lock.release();
@@ -182,11 +192,32 @@ export class SharedLibrary {
     const { contentId } = manifest;
     const names = new Set(this.#names.get(contentId)).add(name);
     this.#names.set(contentId, names);
-    const full = Bitfield.full(manifest.chunkCount);
-    this.#options.announcer.put({ manifest, names, have: () => full, links: () => this.#options.linksOf(contentId) });
     this.#unannounced.push(file);
     // files that appear later announce themselves; the first ones are announced together
-    if (this.#initial === 0) this.#announce(new AbortController().signal).catch(() => undefined);
+    if (this.#initial === 0) {
+      this.#put(manifest, names);
+      this.#announce(new AbortController().signal).catch(() => undefined);
+      return;
+    }
+    this.#gathered.set(contentId, manifest);
+    this.#gathering ??= setTimeout(() => this.#announceGathered(), ANNOUNCE_GATHER_MS).unref();
+  }
+
+  /** Thousands of files found in a moment are told in one go: to tell of them takes what is needed to read them. */
+  #announceGathered(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    for (const [contentId, manifest] of this.#gathered) {
+      const names = this.#names.get(contentId);
+      if (names !== undefined) this.#put(manifest, names);
+    }
+    this.#gathered.clear();
+  }
+
+  #put(manifest: Manifest, names: ReadonlySet<string>): void {
+    const { contentId, chunkCount } = manifest;
+    const full = chunkCount === 1 ? ONE_CHUNK : Bitfield.full(chunkCount);
+    this.#options.announcer.put({ manifest, names, have: () => full, links: () => this.#options.linksOf(contentId) });
   }
 
   #onWithdrawn(file: LibraryFile): void {
@@ -199,6 +230,7 @@ export class SharedLibrary {
       return;
     }
     this.#names.delete(contentId);
+    this.#gathered.delete(contentId);
     this.#options.announcer.drop(contentId);
     this.#options.onGone(file);
   }
@@ -215,9 +247,7 @@ export class SharedLibrary {
 
   #onFolderAdded(folder: LibraryFolder): void {
     const { manifest, name } = folder;
-    const full = Bitfield.full(manifest.chunkCount);
-    const links = (): number => this.#options.linksOf(manifest.contentId);
-    this.#options.announcer.put({ manifest, names: new Set([name]), have: () => full, links });
+    this.#put(manifest, new Set([name]));
     this.#unannounced.push(folder);
     if (this.#initial === 0) this.#announce(new AbortController().signal).catch(() => undefined);
   }

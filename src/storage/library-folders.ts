@@ -4,7 +4,7 @@
  */
 import type { ContentId } from '../content/digest.ts';
 import { entryNameProblem, folderName, parseEntryName, type EntryName } from '../content/entry-name.ts';
-import { encodeFolderListing, parseFolderListing, type FolderFile } from '../content/folder-listing.ts';
+import { encodeFolder, type FolderFile } from '../content/folder-listing.ts';
 import { createChunkLayout } from '../content/chunk-layout.ts';
 import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
@@ -12,6 +12,7 @@ import * as limits from '../limits.ts';
 import { sha256 } from './digest-chunk.ts';
 import type { FileStamp } from './file-stamp.ts';
 import type { PlacedFile } from './folder-reader.ts';
+import { packFiles } from './hash-folder.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { LibraryIndex } from './library-index.ts';
 import type { Root } from './library-scan.ts';
@@ -155,8 +156,7 @@ export class LibraryFolders {
       files.push({ name, size, sha256: digest, contentId: isInline ? undefined : contentId });
     }
     if (files.length === 0) return undefined;
-    const listing = encodeFolderListing(files);
-    const { files: listed, contentBytes } = parseFolderListing(listing);
+    const { bytes: listing, files: listed, contentBytes } = encodeFolder(files);
     const placed: PlacedFile[] = [];
     for (const { name, size, offset, contentId } of listed) {
       const member = members.get(name);
@@ -167,7 +167,7 @@ export class LibraryFolders {
     const digest = sha256(listing).toHex();
     let manifest = readRemembered(index.folderManifest(root.path, digest), contentBytes, chunkSize);
     if (manifest === undefined) {
-      manifest = await pool.hashFolder({ listing, files: placed, chunkSize: root.chunkSize }, signal);
+      manifest = await pool.hashFolder({ listing, files: packFiles(placed), chunkSize: root.chunkSize }, signal);
       index.putFolder(root.path, digest, manifest.bytes);
     }
     const byteCount = files.reduce((sum, { size }) => sum + size, 0);

@@ -45,6 +45,9 @@ interface SurveyFailure {
   readonly hint: string;
 }
 
+/** Manifests of one survey up to so many bytes stay in one piece of memory as long as one of them does. */
+const MANIFESTS_KEPT_BYTES_MAX = 64 * 1024;
+
 /** A link that took the place of a file meanwhile may lead anywhere. */
 const READ_NO_LINK = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0);
 
@@ -124,8 +127,10 @@ export function* readSurvey(answer: SurveyAnswer): IterableIterator<Surveyed> {
       continue;
     }
     const contentId = answer.contentIds.subarray(index * SHA256_BYTES, (index + 1) * SHA256_BYTES);
-    // a copy, so that one manifest that stays does not keep those of all its neighbours
-    const manifest = parseManifest(answer.manifests.slice(start, end), () => contentId);
+    // many manifests together: a copy, so that one that stays does not keep them all; a few: memory of its own would cost more than that
+    const isMuch = answer.manifests.length > MANIFESTS_KEPT_BYTES_MAX;
+    const bytes = isMuch ? answer.manifests.slice(start, end) : answer.manifests.subarray(start, end);
+    const manifest = parseManifest(bytes, () => contentId);
     yield { state: 'hashed', stamp, manifest, hashedAtMs: answer.hashedAtMs[index] as number };
   }
 }
