@@ -1,9 +1,10 @@
 /**
- * `npm run bench:start`: what it costs to start the command: `--help`, `ls`, a `get` of a tiny file, and eight of these at once, as a class
- * room does; beside a Node that runs nothing. From the start of the process to its end, and its CPU time.
+ * `npm run bench:start`: what it costs to start the command: `--help`, `ls`, a `get` of a tiny file, the first byte of a large one to
+ * standard output, and eight tiny ones at once, as a class room does; beside a Node that runs nothing. From the start of the process to its end, and its CPU time.
  */
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { humanBytes } from '../src/cli/human.ts';
 import { parseCount } from '../src/cli/rates.ts';
 import { alternate } from './alternate.ts';
 import { createBenchFile } from './bench-file.ts';
@@ -27,6 +28,7 @@ interface Start {
 }
 
 const TINY_BYTES = 10 * 1024;
+const LARGE_BYTES = 1024 * 1024 * 1024;
 const AT_ONCE = 8;
 
 await runBenchmark(async () => {
@@ -73,6 +75,7 @@ await runBenchmark(async () => {
 async function createStarts(place: Workplace): Promise<readonly Start[]> {
   const { path, processes } = place;
   const file = await createBenchFile(join(path, 'files'), 'tiny.bin', TINY_BYTES);
+  const large = await createBenchFile(join(path, 'files'), 'large.bin', LARGE_BYTES);
   const { url } = await startShoalSwarm(place, [join(path, 'files')]);
   let outputs = 0;
   const getArgs = (): string[] => {
@@ -87,6 +90,16 @@ async function createStarts(place: Workplace): Promise<readonly Start[]> {
       return { what, wallSeconds, cpuSeconds };
     },
   });
+  const firstByte: Start = {
+    what: `\`shoal get -o -\`, ${humanBytes(LARGE_BYTES)}, the first byte`,
+    async run() {
+      const args = ['get', large.name, '-o', '-', '--tracker', url, '--listen', '127.0.0.1:0'];
+      // head ends with the first byte, and the get ends with head
+      const line = ['-c', 'exec head -c 1 < <("$@" 2>/dev/null)', 'bash', SHOAL_COMMAND, ...args];
+      const { wallSeconds } = await processes.measure('the first byte', 'bash', line);
+      return { what: firstByte.what, wallSeconds, cpuSeconds: undefined };
+    },
+  };
   const together: Start = {
     what: `${AT_ONCE} \`shoal get\` at once, the last`,
     async run() {
@@ -107,6 +120,7 @@ async function createStarts(place: Workplace): Promise<readonly Start[]> {
     one('`shoal --help`', SHOAL_COMMAND, () => ['--help']),
     one('`shoal ls`', SHOAL_COMMAND, () => ['ls', '--json', '--tracker', url]),
     one('`shoal get`, 10 KiB', SHOAL_COMMAND, getArgs),
+    firstByte,
     together,
   ];
 }

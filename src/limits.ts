@@ -510,6 +510,12 @@ export const SCAN_GROUP_FILES = 256;
 export const SCAN_AHEAD_FILES_MAX = 4_096;
 /** Files found by a scan that goes on are told to the tracker after this long, together. */
 export const ANNOUNCE_GATHER_MS = 1_000;
+/**
+ * A download to standard output keeps at most so much on the disk, in a file without a name, whatever the size of the content; never
+ * fewer than so many chunks.
+ */
+export const STREAM_WINDOW_BYTES = 256 * MiB;
+export const STREAM_WINDOW_CHUNKS_MIN = 16;
 /** Changes of the library's index are written after this long, so many rows at a time. A crash loses them: those files are hashed again. */
 export const INDEX_BATCH_ROWS = 512;
 export const INDEX_BATCH_MS = 1_000;

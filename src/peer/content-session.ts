@@ -261,6 +261,11 @@ export class ContentSession {
     this.#post({ type: 'convicted', ...conviction });
   }
 
+  /** This chunk made room for others: it is neither served nor fetched any more. */
+  drop(chunkIndex: number): void {
+    this.#post({ type: 'chunk-dropped', chunkIndex });
+  }
+
   chunkLost(chunkIndex: number): void {
     this.#post({ type: 'chunk-lost', chunkIndex });
   }

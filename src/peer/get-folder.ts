@@ -27,7 +27,7 @@ import type { FolderWorkers } from '../storage/folder-workers.ts';
 import { hashFile } from '../storage/hash-file.ts';
 import { openPartialFile, type PartialFile } from '../storage/partial-file.ts';
 import { canSyncFileSystem } from '../storage/sync-file-system.ts';
-import type { WholeDigest } from '../storage/whole-digest.ts';
+import { NO_WHOLE_DIGEST } from '../storage/whole-digest.ts';
 import type { GetOptions, GetProgress, GetResult, SourceTally } from './api.ts';
 import type { ChunkStore, ContentSession } from './content-session.ts';
 import type { FoundContent, WantedContent } from './find-content.ts';
@@ -176,7 +176,7 @@ class FolderFetch {
       // what is wanted has gaps: an order in which nothing is ahead of its turn is for whole files
       const get = { ...this.#options, sequential: undefined, onProgress: (news: GetProgress) => this.#tell(news) };
       const onGained = (chunkIndex: number): void => this.#unpacking?.gained(chunkIndex);
-      const common = { wanted, located, liars, get, signal: this.#signal, partial, whole: NO_WHOLE, progress };
+      const common = { wanted, located, liars, get, signal: this.#signal, partial, whole: NO_WHOLE_DIGEST, progress };
       this.#transfer = new Transfer(this.#host, { ...common, chunks, onGained });
     } else this.#transfer.want(chunks);
     await this.#transfer.arrived();
@@ -429,14 +429,6 @@ class FolderFetch {
       this.#options.onProgress?.(this.#progress.now(peers, stalled, { bottleneck, reasons }));
   }
 }
-
-/** Each chunk is verified, and then each file: a digest of the whole content would add nothing. */
-const NO_WHOLE: WholeDigest = {
-  onThread: undefined,
-  advance: () => undefined,
-  finish: () => Promise.reject(new ShoalError('bug', 'a folder content has no digest of the whole')),
-  abort: () => undefined,
-};
 
 function localPath({ name }: ListedFile, below: string): string {
   return join(...localPathSegments(parseEntryName(name.slice(below.length)), process.platform));

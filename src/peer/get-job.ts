@@ -14,8 +14,7 @@ import { hashFile } from '../storage/hash-file.ts';
 import type { GetOptions, GetResult, SourceTally } from './api.ts';
 import type { ContentSession, Conviction, SourceCount } from './content-session.ts';
 import { findContent, type FindHost, type FoundContent, type WantedContent } from './find-content.ts';
-import { resolveTarget, type GetTarget } from './get-target.ts';
-import { streamInOrder, temporaryTarget } from './get-stream.ts';
+import { resolveTarget } from './get-target.ts';
 import { ProgressMeter } from './progress.ts';
 import type { Located } from './tracker-client.ts';
 import { Transfer, whyOf, type TransferHost } from './transfer.ts';
@@ -49,10 +48,13 @@ export async function runGet(
   const { wanted } = content;
   host.prepare(wanted);
   const target = await resolveTarget(options.output, wanted.name, cwd, process.platform);
-  const there =
-    target.kind === 'file' ? await alreadyThere(target.path, wanted, startedAtMs, host.clock, signal) : undefined;
+  if (target.kind === 'stdout') {
+    const { runStreamGet } = await import('./get-stream-job.ts');
+    return await runStreamGet(host, options, { found: content, startedAtMs, signal, output: process.stdout });
+  }
+  const there = await alreadyThere(target.path, wanted, startedAtMs, host.clock, signal);
   if (there !== undefined) await host.serve(wanted, there.path);
-  return there ?? (await new Fetch(host, options, content, target, signal, startedAtMs).run());
+  return there ?? (await new Fetch(host, options, content, target.path, signal, startedAtMs).run());
 }
 
 /** A file that is there and right needs no transfer. */
@@ -86,7 +88,7 @@ class Fetch {
   readonly #host: GetHost;
   readonly #options: GetOptions;
   readonly #wanted: WantedContent;
-  readonly #target: GetTarget;
+  readonly #path: string;
   readonly #signal: AbortSignal;
   readonly #located: Located | undefined;
   readonly #liars: readonly Conviction[];
@@ -97,7 +99,7 @@ class Fetch {
     host: GetHost,
     options: GetOptions,
     { wanted, located, liars }: FoundContent,
-    target: GetTarget,
+    path: string,
     signal: AbortSignal,
     startedAtMs: number,
   ) {
@@ -107,16 +109,14 @@ class Fetch {
     this.#wanted = wanted;
     this.#located = located;
     this.#liars = liars;
-    this.#target = target;
+    this.#path = path;
     this.#signal = signal;
   }
 
   async run(): Promise<GetResult> {
     const { manifest, layout } = this.#wanted;
-    const temporary = this.#target.kind === 'stdout' ? await temporaryTarget(this.#wanted.name) : undefined;
-    const path = this.#target.kind === 'file' ? this.#target.path : (temporary?.path ?? '');
     const partial = await openPartialFile({
-      targetPath: path,
+      targetPath: this.#path,
       layout,
       writer: (descriptor, bytes, position) => this.#host.writeChunk(descriptor, bytes, position),
       identity:
@@ -149,7 +149,6 @@ class Fetch {
     } finally {
       digest.abort();
       await partial.close();
-      await temporary?.remove();
     }
   }
 
@@ -162,21 +161,10 @@ class Fetch {
       digest.advance(missing < 0 ? layout.size : missing * layout.chunkSize);
     };
     advance();
-    const streamed =
-      this.#target.kind === 'stdout' ? streamInOrder(partial, layout, process.stdout, this.#signal) : undefined;
-    const transfer = partial.have.isFull
-      ? undefined
-      : this.#open(partial, progress, digest, () => {
-          advance();
-          streamed?.advance();
-        });
-    streamed?.written.catch((error: unknown) => transfer?.fail(error));
+    const transfer = partial.have.isFull ? undefined : this.#open(partial, progress, digest, advance);
     try {
       await transfer?.arrived();
-      streamed?.advance();
-      await streamed?.written;
     } finally {
-      streamed?.stop();
       if (transfer === undefined) this.#options.onProgress?.(progress.now(0, null, whyOf(undefined)));
       transfer?.stop();
     }
@@ -220,7 +208,6 @@ class Fetch {
 
   /** Whoever reads chunks from us meanwhile waits until they can be read from the finished file. */
   async #putInPlace(partial: PartialFile): Promise<string> {
-    if (this.#target.kind === 'stdout') return '-';
     const session = this.#session;
     const moved = Promise.withResolvers<void>();
     session?.holdReads(moved.promise);

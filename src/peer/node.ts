@@ -16,7 +16,6 @@ import type { PeerTls } from '../net/peer-tls.ts';
 import { openSwarmKey, privateSwarmKeys, type SwarmKeys } from '../net/swarm-key.ts';
 import { createChunkWorkers, type SharedBytes } from '../storage/chunk-workers.ts';
 import { createFolderWorkers } from '../storage/folder-workers.ts';
-import type { PartialFile } from '../storage/partial-file.ts';
 import { createWholeDigest, type WholeDigest } from '../storage/whole-digest.ts';
 import { Announcer } from './announcer.ts';
 import type {
@@ -43,6 +42,7 @@ import { runGet, type GetHost } from './get-job.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { Sessions, type OpenSession } from './sessions.ts';
 import type { SharedLibrary } from './shared-library.ts';
+import type { ChunkPlace } from './transfer.ts';
 import { createTrackerClient, type SwarmNews, type TrackerClient } from './tracker-client.ts';
 import { Uploader } from './uploader.ts';
 
@@ -391,7 +391,7 @@ class Node implements PeerNode {
 
   #openDownload(
     wanted: WantedContent,
-    partial: PartialFile,
+    partial: ChunkPlace,
     whole: WholeDigest,
     options: GetOptions,
     events: Omit<SessionEvents, 'dial' | 'probe'>,

@@ -15,6 +15,9 @@ import { formatSourceAddress, type WantedContent } from './find-content.ts';
 import type { ProgressMeter } from './progress.ts';
 import type { Located, TrackerClient, TrackerSource } from './tracker-client.ts';
 
+/** Where chunks go, and are read from again. */
+export type ChunkPlace = Pick<PartialFile, 'have' | 'read' | 'write'>;
+
 /** What a transfer needs of its node. */
 export interface TransferHost {
   /** 32 hex digits. */
@@ -26,7 +29,7 @@ export interface TransferHost {
   /** Opens the session of a download and, where it has a manifest, announces it. `chunks`: what is wanted at first; default all. */
   openDownload(
     wanted: WantedContent,
-    partial: PartialFile,
+    partial: ChunkPlace,
     whole: WholeDigest,
     options: GetOptions,
     events: Omit<SessionEvents, 'dial' | 'probe'>,
@@ -41,7 +44,7 @@ export interface TransferOptions {
   readonly liars: readonly Conviction[];
   readonly get: GetOptions;
   readonly signal: AbortSignal;
-  readonly partial: PartialFile;
+  readonly partial: ChunkPlace;
   readonly whole: WholeDigest;
   readonly progress: ProgressMeter;
   /** Wanted at first; default every chunk. */
@@ -64,6 +67,8 @@ export class Transfer {
       }),
     );
   #done = Promise.withResolvers<void>();
+  /** When more was wanted last: what was quiet before, because nothing was wanted, is no stall. */
+  #wantedAtMs = Number.NEGATIVE_INFINITY;
   #relocating = false;
   #stopped = false;
 
@@ -118,6 +123,7 @@ export class Transfer {
     this.#done = Promise.withResolvers();
     this.#done.promise.catch(() => undefined);
     before.catch((error: unknown) => this.#done.reject(error));
+    this.#wantedAtMs = this.#host.clock();
     this.session.want(chunks);
   }
 
@@ -147,7 +153,7 @@ export class Transfer {
         relocateAtMs = nowMs + RELOCATE_MS;
         this.#relocate();
       }
-      if (nowMs - session.lastProgressAtMs < stallTimeoutMs) return;
+      if (nowMs - Math.max(session.lastProgressAtMs, this.#wantedAtMs) < stallTimeoutMs) return;
       const diskError = session.lastDiskError;
       if (reason === 'disk' && diskError !== undefined) this.fail(diskError);
       else if (reason !== 'hashing' && reason !== 'rate-limit') this.fail(this.#stalled(session, stallTimeoutMs));

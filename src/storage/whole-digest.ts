@@ -23,6 +23,14 @@ export interface WholeDigest {
   abort(): void;
 }
 
+/** For a content whose chunks are verified, and of whose whole nothing is asked here. */
+export const NO_WHOLE_DIGEST: WholeDigest = {
+  onThread: undefined,
+  advance: () => undefined,
+  finish: () => Promise.reject(new ShoalError('bug', 'a digest of the whole was not computed')),
+  abort: () => undefined,
+};
+
 /** @param size what the file will have when it is whole. */
 export function createWholeDigest(path: string, size: number, workers: ChunkWorkers): WholeDigest {
   const thread = size >= limits.CHUNK_WORKERS_BYTES_MIN ? workers.openWhole(path) : undefined;

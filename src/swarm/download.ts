@@ -382,11 +382,17 @@ export class Download {
     this.#giveUp(neighbour, request);
   }
 
+  /** A chunk that we have, and are about to lose, is not fetched again. */
+  drop(chunkIndex: number): void {
+    this.#wanted.delete(chunkIndex);
+    this.#urgent.passed(chunkIndex);
+  }
+
   /** Our own copy is damaged: fetch it again. */
   lost(chunkIndex: number): void {
     if (!this.#context.have.delete(chunkIndex)) return;
-    this.#urgent.lost(chunkIndex);
     if (!this.#wanted.has(chunkIndex)) return;
+    this.#urgent.lost(chunkIndex);
     this.#missingCount++;
     this.#backToMissing(chunkIndex);
   }

@@ -127,6 +127,8 @@ export type SwarmFact =
     }
   /** Our copy of a chunk is found damaged or gone. */
   | { readonly type: 'chunk-lost'; readonly chunkIndex: number }
+  /** A chunk of ours made room for others: we do not have it any more, and do not want it again. */
+  | { readonly type: 'chunk-dropped'; readonly chunkIndex: number }
   | { readonly type: 'rtt'; readonly link: LinkId; readonly rttMs: number }
   /** These chunks are wanted too, where not all were from the start. */
   | { readonly type: 'want'; readonly chunks: Bitfield }

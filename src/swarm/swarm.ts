@@ -56,6 +56,7 @@ const DIAL_FACTS: ReadonlySet<SwarmFact['type']> = new Set([
   'linked',
   'unlinked',
   'chunk-lost',
+  'chunk-dropped',
 ]);
 
 const NOTHING: readonly SwarmAction[] = [];
@@ -299,6 +300,10 @@ export class Swarm {
         return;
       }
       case 'chunk-lost':
+        this.#lost(fact.chunkIndex);
+        return;
+      case 'chunk-dropped':
+        if (this.#have.has(fact.chunkIndex)) this.#download.drop(fact.chunkIndex);
         this.#lost(fact.chunkIndex);
         return;
       case 'rtt': {

@@ -29,6 +29,11 @@ export class UrgentChunks {
     return this.#prefix;
   }
 
+  /** The reader has this chunk and all before it. */
+  passed(chunkIndex: number): void {
+    this.#prefix = Math.max(this.#prefix, chunkIndex + 1);
+  }
+
   /** A chunk of ours was lost. */
   lost(chunkIndex: number): void {
     this.#prefix = Math.min(this.#prefix, chunkIndex);

@@ -96,3 +96,20 @@ test('without a choice every chunk is wanted', () => {
   expect(download.drain()).toHaveLength(CHUNKS);
   expect([download.completions(), download.swarm.isComplete]).toEqual([1, true]);
 });
+
+test('a chunk that made room is told to be lost, and neither fetched again nor missing', () => {
+  const download = createDownload(field(0, 1, 2));
+  const { swarm, step } = download;
+  expect(download.drain()).toEqual([0, 1, 2]);
+  const told = step({ type: 'chunk-dropped', chunkIndex: 0 });
+  expect(told).toContainEqual({ type: 'send', link: 1, message: { type: 'lost', chunkIndexes: [0] } });
+  expect([...swarm.have]).toEqual([1, 2]);
+  expect(download.drain()).toEqual([]);
+  step({ type: 'want', chunks: field(3, 4) });
+  expect(download.drain()).toEqual([3, 4]);
+  expect(download.completions()).toBe(2);
+  // one that we do not have is not dropped, and stays wanted
+  step({ type: 'want', chunks: field(5) });
+  expect(step({ type: 'chunk-dropped', chunkIndex: 5 })).toEqual([]);
+  expect(download.drain()).toEqual([5]);
+});

@@ -6,6 +6,14 @@ import { createHash } from 'node:crypto';
 import { Bitfield } from '../../src/content/bitfield.ts';
 import { createChunkLayout } from '../../src/content/chunk-layout.ts';
 import { entryNameProblem, localPathSegments, parseEntryName } from '../../src/content/entry-name.ts';
+import {
+  encodeFolder,
+  listingBytesOf,
+  LISTING_HEADER_BYTES,
+  parseFolderListing,
+  type FolderFile,
+} from '../../src/content/folder-listing.ts';
+import { parseContentId, parseSha256Hex } from '../../src/content/digest.ts';
 import { createManifest, parseManifest } from '../../src/content/manifest.ts';
 import { ShoalError } from '../../src/errors.ts';
 import * as limits from '../../src/limits.ts';
@@ -387,10 +395,58 @@ const rest: FuzzTarget = {
   },
 };
 
+const listed = (name: string, size: number, more: Partial<FolderFile> = {}): FolderFile => ({
+  name: parseEntryName(name),
+  size,
+  sha256: parseSha256Hex(sha256(utf8.encode(name)).toHex()),
+  contentId: undefined,
+  ...more,
+});
+
+/** The listing of a folder that somebody shares: it names files that will be written. */
+const folderListing: FuzzTarget = {
+  name: 'folder-listing',
+  bytesMax: 2_048,
+  seeds: [
+    encodeFolder([]).bytes,
+    encodeFolder([listed('a/b', 10), listed('a-b', 0), listed('\u00fc', 1)]).bytes,
+    encodeFolder([listed('big', 2 ** 40, { contentId: parseContentId('ab'.repeat(32)) }), listed('c/d/e', 3)]).bytes,
+    encodeFolder([listed('bin/run', 3, { executable: true }), listed('z', 5)], [parseEntryName('empty/one')]).bytes,
+  ],
+  run(bytes) {
+    isRefused(['integrity'], () => {
+      const { files, emptyFolders, listingBytes, contentBytes } = parseFolderListing(bytes);
+      claim(
+        listingBytesOf(bytes.subarray(0, LISTING_HEADER_BYTES), contentBytes) === bytes.length,
+        'its length is another',
+      );
+      const again = encodeFolder(files, emptyFolders);
+      claim(Buffer.compare(again.bytes, bytes) === 0, 'what was read is not what is written from it');
+      claim(again.contentBytes === contentBytes && listingBytes === bytes.length, 'the content has another size');
+      let end = listingBytes;
+      const taken = new Set<string>();
+      for (const { name, size, offset, contentId } of files) {
+        claim(offset === end, `${name} does not begin where the file before it ends`);
+        if (contentId === undefined) end += size;
+        for (const one of localPathSegments(name, 'linux')) claim(one !== '..' && one !== '.' && one !== '', name);
+      }
+      for (const name of [...files.map((file) => file.name), ...emptyFolders]) {
+        claim(entryNameProblem(name) === undefined, `the name ${name}`);
+        claim(!taken.has(name), `${name} is there twice`);
+        taken.add(name);
+      }
+      for (const name of taken)
+        for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1))
+          claim(!taken.has(name.slice(0, slash)), `${name} is in a file`);
+    });
+  },
+};
+
 export const TARGETS: readonly FuzzTarget[] = [
   frames,
   swarm,
   manifests,
+  folderListing,
   journal,
   rangeLines,
   names,

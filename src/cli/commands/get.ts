@@ -93,6 +93,10 @@ async function runGet(order: Order, needsOwnNode: boolean, runtime: Runtime): Pr
   const { what, flags } = order;
   const { output, interrupt } = runtime;
   output.stdoutIsData = flags.output === '-';
+  if (flags.output === '-' && flags.seed === true)
+    throw new ShoalError('usage', 'nothing is kept of what goes to standard output, so --seed has nothing to serve', {
+      hint: 'name a file with -o, and read that',
+    });
   try {
     if (!needsOwnNode && (await getByRunningNode(order, runtime))) return;
     await getByOwnNode(order, runtime);
