@@ -3,18 +3,17 @@
  * right are neither fetched nor touched; small files are cut out of the content while it comes; large ones, which are contents of
  * their own, are fetched beside it. Until all is there, everything lies in `<folder>.part`.
  */
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Bitfield } from '../content/bitfield.ts';
 import { digestBytes } from '../content/digest.ts';
-import { localPathSegments, parseEntryName } from '../content/entry-name.ts';
+import { localPathSegments, parseEntryName, type EntryName } from '../content/entry-name.ts';
 import {
   filesBelow,
   LISTING_HEADER_BYTES,
   listingBytesOf,
   parseFolderListing,
   type FolderListing,
-  type ListedFile,
 } from '../content/folder-listing.ts';
 import { chunkDigestMatches } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
@@ -89,6 +88,8 @@ class FolderFetch {
   #progress: ProgressMeter;
   #unpacking: FolderUnpacking | undefined;
   readonly #large: LargeFile[] = [];
+  /** Where folders go that have nothing in them. */
+  #emptyFolders: readonly string[] = [];
   readonly #largeTallies: SourceTally[] = [];
 
   constructor(
@@ -188,9 +189,13 @@ class FolderFetch {
     if (listing.contentBytes !== this.#manifest.size)
       throw new ShoalError('integrity', `the listing of ${this.#found.wanted.name} does not fit its content`);
     const chosen = filesBelow(listing, below);
-    if (chosen.length === 0 && below !== '')
+    this.#emptyFolders = listing.emptyFolders.flatMap((name) => {
+      if (`${name}/` === below) return [''];
+      return name.startsWith(below) ? [localPath(name, below)] : [];
+    });
+    if (chosen.length === 0 && this.#emptyFolders.length === 0 && below !== '')
       throw new ShoalError('no-such-name', `${this.#found.wanted.name} has no folder ${below}`);
-    const files = chosen.map((file) => ({ ...file, path: localPath(file, below) }));
+    const files = chosen.map((file) => ({ ...file, path: localPath(file.name, below) }));
     if (process.platform === 'win32' || process.platform === 'darwin') refuseTwins(files);
     return files;
   }
@@ -321,6 +326,7 @@ class FolderFetch {
       await rm(output, { force: true });
       throw new ShoalError('integrity', `${file.name} is not what the listing of its folder says`);
     }
+    if (file.executable) await allowExecution(output);
     this.#progress.gained(file.size - toldBytes);
     this.#largeTallies.push(...result.peers);
   }
@@ -341,18 +347,21 @@ class FolderFetch {
     for (const { session } of this.#large) session?.holdReads(moved.promise);
     try {
       const arrived = files.filter((file) => !kept.has(file));
-      if (arrived.length > 0) await this.#makeDurable(staged, arrived);
+      const emptyFolders = this.#emptyFolders;
+      for (const folder of emptyFolders) await mkdir(join(isThere ? path : staged, folder), { recursive: true });
+      if (arrived.length > 0 || !isThere) await this.#makeDurable(staged, arrived, isThere ? [] : emptyFolders);
       if (!isThere) {
         await rename(staged, path);
         await syncFolder(dirname(path));
-      } else if (arrived.length > 0) {
+      } else if (arrived.length + emptyFolders.length > 0) {
         await workers.move(
           staged,
           path,
           arrived.map((file) => file.path),
         );
-        await this.#makeDurable(path, arrived);
+        await this.#makeDurable(path, arrived, emptyFolders);
       }
+      for (const file of kept) if (file.executable) await allowExecution(join(path, file.path));
       for (const { file, wanted, session } of this.#large) {
         const place = join(path, file.path);
         if (session === undefined) await this.#host.serve(wanted, place);
@@ -368,12 +377,15 @@ class FolderFetch {
     }
   }
 
-  /** What was written below a folder survives a power loss. Files were synced one by one where the system has no call for all. */
-  async #makeDurable(folder: string, files: readonly LocalFile[]): Promise<void> {
+  /** What was made below a folder survives a power loss. Files were synced one by one where the system has no call for all. */
+  async #makeDurable(folder: string, files: readonly LocalFile[], emptyFolders: readonly string[]): Promise<void> {
     if (await this.#host.workers.syncFileSystem(folder)) return;
     const folders = new Set([folder]);
-    for (const { path } of files)
-      for (let at = dirname(join(folder, path)); at.length > folder.length; at = dirname(at)) folders.add(at);
+    const above = (path: string): void => {
+      for (let at = path; at.length > folder.length; at = dirname(at)) folders.add(at);
+    };
+    for (const { path } of files) above(dirname(join(folder, path)));
+    for (const path of emptyFolders) above(join(folder, path));
     for (const one of folders) await syncFolder(one);
   }
 
@@ -430,8 +442,18 @@ class FolderFetch {
   }
 }
 
-function localPath({ name }: ListedFile, below: string): string {
-  return join(...localPathSegments(parseEntryName(name.slice(below.length)), process.platform));
+function localPath(name: EntryName, below: string): string {
+  const rest = name.slice(below.length);
+  // on most systems it is what it is called
+  return process.platform === 'win32' ? join(...localPathSegments(parseEntryName(rest), process.platform)) : rest;
+}
+
+/** Whoever may read it may execute it, as with a file that is made so. */
+async function allowExecution(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const { mode } = await stat(path);
+  const executable = mode | ((mode & 0o444) >> 2);
+  if (executable !== mode) await chmod(path, executable & 0o7777);
 }
 
 /** File systems that do not tell upper and lower case apart would write one file over another. */

@@ -17,6 +17,11 @@ export function sameStamp(a: FileStamp, b: FileStamp): boolean {
   return a.size === b.size && a.mtimeNs === b.mtimeNs && a.inode === b.inode;
 }
 
+/** Whether its owner may execute it. Systems without such a bit say no. */
+export function isExecutable(stats: BigIntStats): boolean {
+  return process.platform !== 'win32' && (stats.mode & 0o100n) !== 0n;
+}
+
 /**
  * Whether a change right after hashing could hide behind the stamp: file systems tick in milliseconds, so a file modified just
  * before it was hashed may be modified again within the same tick.

@@ -22,6 +22,7 @@ export interface ExpectedFile {
 /** A file whose bytes lie in another one, from `offset` on. */
 export interface PackedFile extends ExpectedFile {
   readonly offset: number;
+  readonly executable: boolean;
 }
 
 export type FolderTask =

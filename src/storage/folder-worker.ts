@@ -128,7 +128,7 @@ function unpack(task: Extract<FolderTask, { type: 'unpack' }>, at: (path: string
       const path = join(task.folder, file.path);
       at(path);
       makeFolder(dirname(path), made);
-      writeOne(path, bytesOf(task.source, source, file), task.sync);
+      writeOne(path, bytesOf(task.source, source, file), { sync: task.sync, mode: file.executable ? 0o777 : 0o666 });
     }
   });
 }
@@ -142,16 +142,22 @@ function bytesOf(path: string, source: number, { offset, size, sha256, path: nam
   });
 }
 
-function writeOne(path: string, bytes: Uint8Array, sync: boolean): void {
-  withFile(path, WRITE, (descriptor) => {
+/** `mode`: less what the user takes from all new files. */
+function writeOne(
+  path: string,
+  bytes: Uint8Array,
+  { sync, mode }: { readonly sync: boolean; readonly mode: number },
+): void {
+  const write = (descriptor: number): void => {
     for (let written = 0; written < bytes.length;)
       written += writeSync(descriptor, bytes, written, bytes.length - written, written);
     if (sync) fsyncSync(descriptor);
-  });
+  };
+  withFile(path, WRITE, write, mode);
 }
 
-function withFile<T>(path: string, flags: number, use: (descriptor: number) => T): T {
-  const descriptor = openSync(path, flags, 0o666);
+function withFile<T>(path: string, flags: number, use: (descriptor: number) => T, mode = 0o666): T {
+  const descriptor = openSync(path, flags, mode);
   try {
     return use(descriptor);
   } finally {

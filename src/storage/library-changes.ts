@@ -3,7 +3,7 @@
  * it has been quiet for a while. What a file is when it is looked at, the indexing decides.
  */
 import { stat } from 'node:fs/promises';
-import { fileStamp, sameStamp } from './file-stamp.ts';
+import { fileStamp, isExecutable, sameStamp } from './file-stamp.ts';
 import type { SharedFile, SharedFiles } from './library-files.ts';
 import type { LibraryIndexing } from './library-indexing.ts';
 import type { NameClaims } from './library-names.ts';
@@ -17,6 +17,8 @@ export interface LibraryChangesOptions {
   readonly indexing: () => LibraryIndexing;
   readonly quietMs: number;
   readonly withdraw: (file: SharedFile) => void;
+  /** A folder below this root has come or gone. */
+  readonly onFolderTouched: (root: Root) => void;
   readonly onProblem: (path: string, message: string) => void;
   /** Work that nobody waits for. */
   readonly inBackground: (work: () => Promise<void>) => void;
@@ -40,6 +42,7 @@ export class LibraryChanges {
     if (this.#options.signal.aborted || this.#watches.has(root.path)) return;
     const watch = watchRoot(root, {
       onTouched: (path) => this.touched(root, path),
+      onFolderTouched: () => this.#options.onFolderTouched(root),
       onProblem: this.#options.onProblem,
     });
     this.#watches.set(root.path, watch);
@@ -141,7 +144,7 @@ export class LibraryChanges {
         if (
           file === undefined
             ? !names.has(found.path) && !names.isShadowed(found.name, found.path)
-            : !sameStamp(file.stamp, found.stamp)
+            : !sameStamp(file.stamp, found.stamp) || file.executable !== found.executable
         )
           this.touched(root, found.path);
       }
@@ -151,9 +154,9 @@ export class LibraryChanges {
 }
 
 /** Whether there is a file at its path that looks as it did when it was hashed. */
-export async function isAsItWas({ path, stamp }: SharedFile): Promise<boolean> {
+export async function isAsItWas({ path, stamp, executable }: SharedFile): Promise<boolean> {
   return await stat(path, { bigint: true }).then(
-    (stats) => sameStamp(fileStamp(stats), stamp),
+    (stats) => sameStamp(fileStamp(stats), stamp) && isExecutable(stats) === executable,
     () => false,
   );
 }

@@ -13,6 +13,7 @@ export interface LibraryFile {
 
 export interface SharedFile extends LibraryFile {
   readonly stamp: FileStamp;
+  readonly executable: boolean;
   /** Undefined for a verified download that lies under no root. */
   readonly root: Root | undefined;
   readonly linkTarget: string | undefined;

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, open, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, open, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseFolderListing } from '../content/folder-listing.ts';
@@ -135,4 +135,33 @@ describe('a shared folder', { timeout: 30_000 }, () => {
       await mkdir(join(folder, 'course', 'sub'), { recursive: true });
       await withCourse(folder, async (_library, offered) => expect(offered).toEqual([]));
     }));
+
+  it.skipIf(process.platform === 'win32')('has what may be executed, and its empty folders, and follows them', () =>
+    withTempFolder(async (folder) => {
+      for (const [name, bytes] of Object.entries(FILES)) await put(join(folder, 'course', name), bytes);
+      await mkdir(join(folder, 'course', 'later'));
+      await chmod(join(folder, 'course', 'sub', 'one'), 0o755);
+      await withCourse(folder, async (library, offered) => {
+        await library.whenWatching();
+        const listed = () => {
+          const { files, emptyFolders } = parseFolderListing(offered.at(-1)?.listing ?? new Uint8Array());
+          return [files.filter(({ executable }) => executable).map(({ name }) => name), emptyFolders];
+        };
+        expect(listed()).toEqual([['sub/one'], ['later']]);
+        await mkdir(join(folder, 'course', 'a', 'b'), { recursive: true });
+        await until('the new folder is in it', () => offered.length === 2);
+        expect(listed()).toEqual([['sub/one'], ['a/b', 'later']]);
+        await put(join(folder, 'course', 'later', 'file'), seededBytes(10, 9));
+        await until('the folder that has a file now is not', () => offered.length === 3);
+        expect(listed()).toEqual([['sub/one'], ['a/b']]);
+      });
+      await chmod(join(folder, 'course', 'sub', 'one'), 0o644);
+      await withCourse(folder, async (library, offered) => {
+        expect(library.hashedBytes).toBe(0);
+        expect(
+          parseFolderListing(offered.at(-1)?.listing ?? new Uint8Array()).files.some((one) => one.executable),
+        ).toBe(false);
+      });
+    }),
+  );
 });

@@ -15,7 +15,7 @@ import type { PlacedFile } from './folder-reader.ts';
 import { packFiles } from './hash-folder.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { LibraryIndex } from './library-index.ts';
-import type { Root } from './library-scan.ts';
+import { emptyFoldersOf, type Root } from './library-scan.ts';
 import { createQuietQueue, type QuietQueue } from './quiet-queue.ts';
 
 export interface LibraryFolder {
@@ -35,6 +35,7 @@ export interface FolderMember {
   readonly name: EntryName;
   readonly path: string;
   readonly stamp: FileStamp;
+  readonly executable: boolean;
   readonly manifest: Manifest;
 }
 
@@ -98,6 +99,11 @@ export class LibraryFolders {
     this.#quiet.touch(root.path);
   }
 
+  /** A folder below this root has come or gone, which may be nothing to it. */
+  lookAgain(root: Root): void {
+    if (this.#states.has(root.path)) this.#quiet.touch(root.path);
+  }
+
   close(): void {
     this.#quiet.close();
   }
@@ -134,14 +140,16 @@ export class LibraryFolders {
     }
     if (folder === undefined || this.#options.signal.aborted) return;
     // changed meanwhile: made again when it is quiet
-    if (state.version !== version || state.folder !== undefined) return;
+    if (state.version !== version) return;
+    if (state.folder?.manifest.contentId === folder.manifest.contentId) return;
+    this.#withdraw(state);
     if (this.#byContentId.has(folder.manifest.contentId)) return;
     state.folder = folder;
     this.#byContentId.set(folder.manifest.contentId, folder);
     this.#options.onAdded(folder);
   }
 
-  /** Undefined: there is nothing in it. */
+  /** Undefined: there is no file in it. */
   async #contentOf(root: Root): Promise<LibraryFolder | undefined> {
     const { pool, index, filesOf, signal } = this.#options;
     const problem = entryNameProblem(root.name);
@@ -149,14 +157,15 @@ export class LibraryFolders {
     const members = new Map<string, FolderMember>();
     const files: FolderFile[] = [];
     for (const member of filesOf(root)) {
-      const { name, manifest } = member;
+      const { name, manifest, executable } = member;
       members.set(name, member);
       const isInline = manifest.size <= limits.FOLDER_INLINE_FILE_BYTES_MAX;
       const { size, sha256: digest, contentId } = manifest;
-      files.push({ name, size, sha256: digest, contentId: isInline ? undefined : contentId });
+      files.push({ name, size, sha256: digest, contentId: isInline ? undefined : contentId, executable });
     }
     if (files.length === 0) return undefined;
-    const { bytes: listing, files: listed, contentBytes } = encodeFolder(files);
+    const emptyFolders = withoutParents(await emptyFoldersOf(root, signal), members.keys());
+    const { bytes: listing, files: listed, contentBytes } = encodeFolder(files, emptyFolders);
     const placed: PlacedFile[] = [];
     for (const { name, size, offset, contentId } of listed) {
       const member = members.get(name);
@@ -174,6 +183,16 @@ export class LibraryFolders {
     const name = folderName(parseEntryName(root.name));
     return { name, path: root.path, manifest, listing, placed, fileCount: files.length, byteCount };
   }
+}
+
+/** Those that no file is in: one may have come since they were looked at. */
+function withoutParents(folders: readonly EntryName[], names: Iterable<string>): EntryName[] {
+  if (folders.length === 0) return [];
+  const left = new Set<string>(folders);
+  for (const name of names)
+    for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1))
+      left.delete(name.slice(0, slash));
+  return folders.filter((folder) => left.has(folder));
 }
 
 /** A manifest that does not fit is made again. */

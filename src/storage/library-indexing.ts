@@ -130,6 +130,7 @@ export class LibraryIndexing {
             path,
             name: named.name,
             stamp: seen.stamp,
+            executable: seen.executable,
             linkTarget: undefined,
             state: 'file',
             hashed: seen.state === 'hashed' ? seen : undefined,
@@ -262,7 +263,7 @@ export class LibraryIndexing {
     const { path, stamp, name, hashed } = found;
     const known = files.at(path);
     if (known !== undefined) {
-      if (sameStamp(known.stamp, stamp)) return 'settled';
+      if (sameStamp(known.stamp, stamp) && known.executable === found.executable) return 'settled';
       this.#options.withdraw(known);
     }
     if (this.#pending.has(path)) {
@@ -308,10 +309,10 @@ export class LibraryIndexing {
 
 function sharedFile(
   root: Root,
-  { name, path, linkTarget }: FoundFile,
+  { name, path, linkTarget, executable }: FoundFile,
   { manifest, stamp }: { readonly manifest: Manifest; readonly stamp: FileStamp },
 ): SharedFile {
-  return { name, path, manifest, stamp, root, linkTarget };
+  return { name, path, manifest, stamp, executable, root, linkTarget };
 }
 
 /** The manifest of a row, when it is one for this size and chunk size; a row that is not is hashed again. */

@@ -9,7 +9,7 @@ import { checkedEntryName, entryNameProblem, parseEntryName, type EntryName } fr
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { cancelledError, diskError, isMissing } from './disk-error.ts';
-import { fileStamp, type FileStamp } from './file-stamp.ts';
+import { fileStamp, isExecutable, type FileStamp } from './file-stamp.ts';
 import type { HashedFile } from './hash-file.ts';
 import { isInStagingFolder, isPartialFileOfOurs, isStagingFolder, mayBeOurs } from './partial-names.ts';
 
@@ -30,6 +30,7 @@ export type Found =
       readonly path: string;
       readonly name: EntryName;
       readonly stamp: FileStamp;
+      readonly executable: boolean;
       /** Where a symbolic link leads; else undefined. */
       readonly linkTarget: string | undefined;
       /** What its bytes are, where looking at it meant reading it. */
@@ -119,6 +120,27 @@ export async function* scanRoot(
   }
 }
 
+/**
+ * The names of the folders of a root that have nothing in them. Those whose names cannot be shared, and those that cannot be read, are
+ * left out: a folder without them is still worth having.
+ */
+export async function emptyFoldersOf(root: Root, signal: AbortSignal): Promise<EntryName[]> {
+  const empty: EntryName[] = [];
+  const folders = [{ path: root.path, name: '' }];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    if (signal.aborted) throw cancelledError(`looking for empty folders in ${root.path}`, signal);
+    const entries = await readdir(folder.path, { withFileTypes: true }).catch(() => undefined);
+    if (entries?.length === 0 && folder.name !== '' && entryNameProblem(folder.name) === undefined)
+      empty.push(checkedEntryName(folder.name));
+    for (const entry of entries ?? []) {
+      const path = join(folder.path, entry.name);
+      if (!entry.isDirectory() || path === root.excludedPath || (await isStagingFolder(path))) continue;
+      folders.push({ path, name: folder.name === '' ? entry.name : `${folder.name}/${entry.name}` });
+    }
+  }
+  return empty;
+}
+
 /** What there is at the places of a group, one by one. */
 export function lookAtGroup(root: Root, { folder, names, paths }: ScannedGroup): Promise<Found[]> {
   return Promise.all([...paths, ...names.map((name) => join(folder, name))].map((path) => lookAt(root, path)));
@@ -162,5 +184,6 @@ async function lookAtPath(root: Root, path: string): Promise<Found> {
   const text = root.kind === 'file' ? root.name : relative(root.path, path).replaceAll(sep, '/');
   const problem = entryNameProblem(text);
   if (problem !== undefined) return { state: 'refused', path, message: `its name cannot be shared: ${problem}` };
-  return { state: 'file', path, name: parseEntryName(text), stamp: fileStamp(stats), linkTarget };
+  const executable = isExecutable(stats);
+  return { state: 'file', path, name: parseEntryName(text), stamp: fileStamp(stats), executable, linkTarget };
 }

@@ -12,6 +12,8 @@ export interface RootWatch {
 
 export interface RootWatchOptions {
   readonly onTouched: (path: string) => void;
+  /** A folder has come or gone. */
+  readonly onFolderTouched: () => void;
   readonly onProblem: (path: string, message: string) => void;
 }
 
@@ -39,6 +41,8 @@ export function watchRoot(root: Root, options: RootWatchOptions): RootWatch {
   watcher.on('add', options.onTouched);
   watcher.on('change', options.onTouched);
   watcher.on('unlink', options.onTouched);
+  watcher.on('addDir', options.onFolderTouched);
+  watcher.on('unlinkDir', options.onFolderTouched);
   return {
     ready,
     async close() {

@@ -17,7 +17,7 @@ import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { createContentReader, type ContentReader } from './content-reader.ts';
 import { diskError } from './disk-error.ts';
-import { fileStamp, sameStamp, type FileStamp } from './file-stamp.ts';
+import { fileStamp, isExecutable, sameStamp, type FileStamp } from './file-stamp.ts';
 import { createHashPool, type HashPool } from './hash-pool.ts';
 import { LibraryChanges } from './library-changes.ts';
 import { SharedFiles, type LibraryFile, type SharedFile } from './library-files.ts';
@@ -135,7 +135,14 @@ class FileLibrary implements Library {
     const files = this.#files;
     const names = this.#names;
     const common = { files, names, withdraw, onProblem };
-    this.#changes = new LibraryChanges({ ...common, indexing: () => this.#indexing, quietMs, inBackground, signal });
+    this.#changes = new LibraryChanges({
+      ...common,
+      indexing: () => this.#indexing,
+      onFolderTouched: (root) => this.#folders.lookAgain(root),
+      quietMs,
+      inBackground,
+      signal,
+    });
     const changes = this.#changes;
     const waitForQuiet = (root: Root, path: string): void => changes.waitForQuiet(root, path);
     this.#indexing = new LibraryIndexing({
@@ -249,9 +256,12 @@ class FileLibrary implements Library {
   async addVerified(path: string, name: EntryName, manifest: Manifest): Promise<LibraryFile> {
     let real: string;
     let stamp: FileStamp;
+    let executable: boolean;
     try {
       real = await realpath(path);
-      stamp = fileStamp(await stat(real, { bigint: true }));
+      const stats = await stat(real, { bigint: true });
+      stamp = fileStamp(stats);
+      executable = isExecutable(stats);
     } catch (error) {
       throw diskError(error, `cannot share ${path}`);
     }
@@ -264,7 +274,7 @@ class FileLibrary implements Library {
       throw new ShoalError('conflict', `the name ${name} is in use: ${owner} is shared by it`);
     this.#changes.claim(real, name);
     const root = undefined;
-    return this.#register({ name, path: real, manifest, stamp, root, linkTarget: undefined }, Date.now());
+    return this.#register({ name, path: real, manifest, stamp, executable, root, linkTarget: undefined }, Date.now());
   }
 
   reportMismatch(contentId: ContentId, chunkIndex: number): Promise<MismatchOutcome> {

@@ -3,7 +3,7 @@
  * busy: for worker threads, where a file then costs five system calls and no turn of an event loop. What was found travels as a few
  * arrays, because an object for each file costs more than its hash.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import { createChunkLayout } from '../content/chunk-layout.ts';
 import { digestBytes, SHA256_BYTES } from '../content/digest.ts';
@@ -11,7 +11,7 @@ import { createManifest, parseManifest, type Manifest } from '../content/manifes
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { sha256 } from './digest-chunk.ts';
 import { diskError, isMissing } from './disk-error.ts';
-import { fileStamp, sameStamp, type FileStamp } from './file-stamp.ts';
+import { fileStamp, isExecutable, sameStamp, type FileStamp } from './file-stamp.ts';
 
 export interface SurveyOrder {
   readonly folder: string;
@@ -27,6 +27,8 @@ export interface SurveyAnswer {
   readonly sizes: Float64Array<ArrayBuffer>;
   readonly mtimesNs: BigInt64Array<ArrayBuffer>;
   readonly inodes: BigInt64Array<ArrayBuffer>;
+  /** 1 for a file that may be executed. */
+  readonly executables: Uint8Array<ArrayBuffer>;
   readonly hashedAtMs: Float64Array<ArrayBuffer>;
   /** 32 bytes for each name; what they are of a file without a manifest says nothing. */
   readonly contentIds: Uint8Array<ArrayBuffer>;
@@ -53,8 +55,14 @@ const READ_NO_LINK = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0);
 
 export type Surveyed =
   /** Too large to be hashed here, or not asked to be. */
-  | { readonly state: 'seen'; readonly stamp: FileStamp }
-  | { readonly state: 'hashed'; readonly stamp: FileStamp; readonly manifest: Manifest; readonly hashedAtMs: number }
+  | { readonly state: 'seen'; readonly stamp: FileStamp; readonly executable: boolean }
+  | {
+      readonly state: 'hashed';
+      readonly stamp: FileStamp;
+      readonly executable: boolean;
+      readonly manifest: Manifest;
+      readonly hashedAtMs: number;
+    }
   | { readonly state: 'nothing' }
   | { readonly state: 'failed'; readonly error: ShoalError };
 
@@ -64,6 +72,7 @@ export function surveyFiles({ folder, names, hash, chunkSize }: SurveyOrder, buf
   const sizes = new Float64Array(count);
   const mtimesNs = new BigInt64Array(count);
   const inodes = new BigInt64Array(count);
+  const executables = new Uint8Array(count);
   const hashedAtMs = new Float64Array(count);
   const contentIds = new Uint8Array(hash ? count * SHA256_BYTES : 0);
   const manifestEnds = new Float64Array(count);
@@ -74,12 +83,14 @@ export function surveyFiles({ folder, names, hash, chunkSize }: SurveyOrder, buf
     const path = join(folder, name);
     try {
       hashedAtMs[index] = Date.now();
-      const found = hash ? hashIfSmall(path, buffer, chunkSize) : { stamp: stampOf(path), manifest: undefined };
-      if (found.stamp === undefined) failures.push({ index, code: '', message: '', hint: '' });
+      const found = hash ? hashIfSmall(path, buffer, chunkSize) : { stats: statsOf(path), manifest: undefined };
+      if (found.stats === undefined) failures.push({ index, code: '', message: '', hint: '' });
       else {
-        sizes[index] = found.stamp.size;
-        mtimesNs[index] = found.stamp.mtimeNs;
-        inodes[index] = found.stamp.inode;
+        const stamp = fileStamp(found.stats);
+        sizes[index] = stamp.size;
+        mtimesNs[index] = stamp.mtimeNs;
+        inodes[index] = stamp.inode;
+        executables[index] = isExecutable(found.stats) ? 1 : 0;
       }
       if (found.manifest !== undefined) {
         contentIds.set(digestBytes(found.manifest.contentId), index * SHA256_BYTES);
@@ -101,7 +112,7 @@ export function surveyFiles({ folder, names, hash, chunkSize }: SurveyOrder, buf
     joined.set(bytes, at);
     at += bytes.length;
   }
-  return { sizes, mtimesNs, inodes, hashedAtMs, contentIds, manifests: joined, manifestEnds, failures };
+  return { sizes, mtimesNs, inodes, executables, hashedAtMs, contentIds, manifests: joined, manifestEnds, failures };
 }
 
 /** What an answer of our own thread says, file by file. Its contentIds are taken as they are: it computed them itself. */
@@ -120,10 +131,11 @@ export function* readSurvey(answer: SurveyAnswer): IterableIterator<Surveyed> {
       mtimeNs: answer.mtimesNs[index] as bigint,
       inode: answer.inodes[index] as bigint,
     };
+    const executable = answer.executables[index] === 1;
     const start = index === 0 ? 0 : (answer.manifestEnds[index - 1] as number);
     const end = answer.manifestEnds[index] as number;
     if (start === end) {
-      yield { state: 'seen', stamp };
+      yield { state: 'seen', stamp, executable };
       continue;
     }
     const contentId = answer.contentIds.subarray(index * SHA256_BYTES, (index + 1) * SHA256_BYTES);
@@ -131,41 +143,43 @@ export function* readSurvey(answer: SurveyAnswer): IterableIterator<Surveyed> {
     const isMuch = answer.manifests.length > MANIFESTS_KEPT_BYTES_MAX;
     const bytes = isMuch ? answer.manifests.slice(start, end) : answer.manifests.subarray(start, end);
     const manifest = parseManifest(bytes, () => contentId);
-    yield { state: 'hashed', stamp, manifest, hashedAtMs: answer.hashedAtMs[index] as number };
+    yield { state: 'hashed', stamp, executable, manifest, hashedAtMs: answer.hashedAtMs[index] as number };
   }
 }
 
 /** The buffers to hand over with an answer. */
 export function surveyBuffers(answer: SurveyAnswer): ArrayBuffer[] {
-  const { sizes, mtimesNs, inodes, hashedAtMs, contentIds, manifests, manifestEnds } = answer;
-  return [sizes, mtimesNs, inodes, hashedAtMs, contentIds, manifests, manifestEnds].map(({ buffer }) => buffer);
+  const { sizes, mtimesNs, inodes, executables, hashedAtMs, contentIds, manifests, manifestEnds } = answer;
+  return [sizes, mtimesNs, inodes, executables, hashedAtMs, contentIds, manifests, manifestEnds].map(
+    ({ buffer }) => buffer,
+  );
 }
 
 /** Undefined: not a plain file. */
-function stampOf(path: string): FileStamp | undefined {
+function statsOf(path: string): BigIntStats | undefined {
   const stats = lstatSync(path, { bigint: true });
-  return stats.isFile() ? fileStamp(stats) : undefined;
+  return stats.isFile() ? stats : undefined;
 }
 
 function hashIfSmall(
   path: string,
   buffer: Uint8Array,
   chunkSize: number | undefined,
-): { readonly stamp: FileStamp | undefined; readonly manifest: Manifest | undefined } {
+): { readonly stats: BigIntStats | undefined; readonly manifest: Manifest | undefined } {
   const descriptor = openSync(path, READ_NO_LINK);
   try {
-    const before = fstatSync(descriptor, { bigint: true });
-    if (!before.isFile()) return { stamp: undefined, manifest: undefined };
-    const stamp = fileStamp(before);
-    if (stamp.size > buffer.length) return { stamp, manifest: undefined };
+    const stats = fstatSync(descriptor, { bigint: true });
+    if (!stats.isFile()) return { stats: undefined, manifest: undefined };
+    const stamp = fileStamp(stats);
+    if (stamp.size > buffer.length) return { stats, manifest: undefined };
     for (let filled = 0; filled < stamp.size;) {
       const byteCount = readSync(descriptor, buffer, filled, stamp.size - filled, filled);
-      if (byteCount === 0) return { stamp, manifest: undefined };
+      if (byteCount === 0) return { stats, manifest: undefined };
       filled += byteCount;
     }
     // by path, not by descriptor: a file that was replaced is not the one that was read either; it is looked at again, alone
-    if (!sameStamp(stamp, fileStamp(lstatSync(path, { bigint: true })))) return { stamp, manifest: undefined };
-    return { stamp, manifest: manifestOf(buffer.subarray(0, stamp.size), chunkSize) };
+    if (!sameStamp(stamp, fileStamp(lstatSync(path, { bigint: true })))) return { stats, manifest: undefined };
+    return { stats, manifest: manifestOf(buffer.subarray(0, stamp.size), chunkSize) };
   } finally {
     closeSync(descriptor);
   }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { restGet } from '../support/rest.ts';
 import { seededBytes } from '../support/contents.ts';
 import { createWorld, doneOf, type World } from '../support/world.ts';
@@ -196,3 +196,41 @@ test('a get into a folder that a node shares is handed to it, and what is on the
   const names = share.process.events.filter(({ event }) => event.event === 'shared').map(({ event }) => event['name']);
   expect(names.filter((name) => String(name).includes('.part/'))).toEqual([]);
 });
+
+test.skipIf(process.platform === 'win32').each(['', 'off'])(
+  'what may be executed may be executed there, and empty folders are there too (SHOAL_NATIVE=%s)',
+  async (native) => {
+    const world = await createWorld({ onTestFinished: (cleanUp, timeoutMs) => onTestFinished(cleanUp, timeoutMs) });
+    const tracker = await world.tracker();
+    const { folder, files } = await sharedCourse(world);
+    const tools = new Map([
+      ['bin/run', seededBytes(900, 7)],
+      ['bin/large', seededBytes(2 * MiB, 8)],
+    ]);
+    await writeFolder(folder, tools);
+    for (const name of tools.keys()) await chmod(join(folder, name), 0o755);
+    const empty = ['nothing', 'week 1/also nothing/still'];
+    for (const name of empty) await mkdir(join(folder, name), { recursive: true });
+    await world.share(tracker, [folder]);
+
+    const out = await world.dir('out');
+    const flags = ['-o', `${out}/`];
+    const options = native === '' ? {} : { env: { SHOAL_NATIVE: native } };
+    const expectAll = async (): Promise<void> => {
+      await expectFolder(join(out, 'course'), new Map([...files, ...tools]));
+      for (const name of tools.keys()) expect((await stat(join(out, 'course', name))).mode & 0o111, name).not.toBe(0);
+      expect((await stat(join(out, 'course', 'empty'))).mode & 0o111).toBe(0);
+      for (const name of empty) expect(await readdir(join(out, 'course', name)), name).toEqual([]);
+    };
+    await doneOf(world.get(tracker, 'course/', flags, options));
+    await expectAll();
+
+    // what was lost since is put back, and only that
+    for (const name of tools.keys()) await chmod(join(out, 'course', name), 0o644);
+    for (const name of empty) await rm(join(out, 'course', name), { recursive: true });
+    await rm(join(out, 'course', 'week 2', 'part 0', 'file-0.txt'));
+    const again = await doneOf(world.get(tracker, 'course/', flags, options));
+    expect(again).toMatchObject({ keptFiles: files.size + tools.size - 1 });
+    await expectAll();
+  },
+);
