@@ -251,7 +251,7 @@ export const ENDGAME_CHECK_MS = 100;
 /** Snubs of one source within SNUB_MEMORY_MS after which its connection is closed. */
 export const SNUBS_MAX = 3;
 export const SNUB_MEMORY_MS = 600_000;
-/** A snubbed source is tried with a single chunk again after this, or at once when nobody else has what we miss. */
+/** A snubbed source is tried with any single chunk again after this; before, only with what nobody else has. */
 export const SNUB_RETRY_MS = 5_000;
 /** A second source has to be sooner by this many milliseconds and by this share of what remains. */
 export const ENDGAME_GAIN_MIN_MS = 100;

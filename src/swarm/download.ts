@@ -198,8 +198,8 @@ export class Download {
     if (this.#context.options.single && !this.#isSole(neighbour, nowMs))
       return this.#soleLink === undefined ? 'busy' : 'nothing-needed';
     if (!this.#hasRoom(neighbour, nowMs)) return 'busy';
-    if (neighbour.snubbed && !this.#mayRetrySnubbed(neighbour, nowMs)) return 'busy';
     if (!this.#pacing.hasRoom(neighbour, nowMs)) return 'busy';
+    if (neighbour.snubbed && !this.#mayRetrySnubbed(neighbour, nowMs)) return this.#onlyFrom(neighbour);
     const chunk = this.#pick(neighbour, suggestions, nowMs);
     return chunk < 0 ? 'nothing-needed' : chunk;
   }
@@ -277,13 +277,24 @@ export class Download {
     return best === neighbour;
   }
 
+  /** Whether a snubbed neighbour is asked for a chunk as others are: its time has come again. */
   #mayRetrySnubbed(neighbour: Neighbour, nowMs: number): boolean {
     if (neighbour.requests.size > 0) return false;
     const lastSnub = neighbour.snubTimesMs[neighbour.snubTimesMs.length - 1] ?? Number.NEGATIVE_INFINITY;
-    if (nowMs - lastSnub >= SNUB_RETRY_MS) return true;
-    for (const other of this.#context.neighbours.values())
-      if (other !== neighbour && !other.snubbed && other.wantedCount > 0) return false;
-    return true;
+    return nowMs - lastSnub >= SNUB_RETRY_MS;
+  }
+
+  /** A chunk that this neighbour has and none that is not snubbed. */
+  #onlyFrom(neighbour: Neighbour): number | 'busy' {
+    if (neighbour.requests.size > 0) return 'busy';
+    const others = [...this.#context.neighbours.values()].filter((other) => other !== neighbour && !other.snubbed);
+    for (
+      let chunk = this.#picker.pickInOrder(neighbour.theirs);
+      chunk >= 0;
+      chunk = this.#picker.pickInOrder(neighbour.theirs, chunk + 1)
+    )
+      if (!others.some(({ theirs }) => theirs.has(chunk))) return chunk;
+    return 'busy';
   }
 
   // ---- bytes ---------------------------------------------------------------------------------------------------------------
