@@ -23,6 +23,9 @@ export interface Result {
   readonly receiverOwnPeakBytes: number | undefined;
   readonly senderPeakBytes: number | undefined;
   readonly senderOwnPeakBytes: number | undefined;
+  /** How long the receiver's main thread kept others waiting: the middle of the runs' p99, and the most in any run. */
+  readonly loopP99Ms: number | undefined;
+  readonly loopMaxMs: number | undefined;
 }
 
 export function summarizeRuns(runs: readonly Run[], size: number): readonly Result[] {
@@ -47,6 +50,8 @@ export function summarizeRuns(runs: readonly Run[], size: number): readonly Resu
       receiverOwnPeakBytes: highest(group, (run) => run.receiverMemory?.ownBytes),
       senderPeakBytes: highest(group, (run) => run.senderMemory?.residentBytes),
       senderOwnPeakBytes: highest(group, (run) => run.senderMemory?.ownBytes),
+      loopP99Ms: middle(group, (run) => run.loopDelay?.p99Ms),
+      loopMaxMs: highest(group, (run) => run.loopDelay?.maxMs),
     });
   }
   return results;
@@ -80,12 +85,23 @@ export function costTable(results: readonly Result[]): string {
       align: 'right',
       value: ({ senderPeakBytes, senderOwnPeakBytes }) => mebibytes(senderPeakBytes, senderOwnPeakBytes),
     },
+    {
+      title: 'main thread held up ms p99 / max',
+      align: 'right',
+      value: ({ loopP99Ms, loopMaxMs }) =>
+        loopP99Ms === undefined ? '-' : `${orDash(loopP99Ms, 1)} / ${orDash(loopMaxMs, 1)}`,
+    },
   ]);
 }
 
 function perGB(runs: readonly Run[], size: number, seconds: (run: Run) => number | undefined): number | undefined {
-  const values = runs.map(seconds).filter((value) => value !== undefined);
-  return values.length < runs.length ? undefined : median(values) / (size / GB);
+  const value = middle(runs, seconds);
+  return value === undefined ? undefined : value / (size / GB);
+}
+
+function middle(runs: readonly Run[], valueOf: (run: Run) => number | undefined): number | undefined {
+  const values = runs.map(valueOf).filter((value) => value !== undefined);
+  return values.length < runs.length ? undefined : median(values);
 }
 
 function highest(runs: readonly Run[], bytes: (run: Run) => number | undefined): number | undefined {

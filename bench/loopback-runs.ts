@@ -1,6 +1,7 @@
 /** The runs of the loopback benchmark, in their order: one uncounted run of each system, then A B C, A B C, ... */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { LoopDelay } from '../src/cli/loop-delay.ts';
 import { alternate } from './alternate.ts';
 import { checkContent, checkSize, type BenchFile } from './bench-file.ts';
 import type { Memory } from './process-usage.ts';
@@ -17,6 +18,8 @@ export interface Run {
   readonly receiverMemory: Memory | undefined;
   /** Of the largest one, over its life so far. */
   readonly senderMemory: Memory | undefined;
+  /** Of the receiver's main thread. */
+  readonly loopDelay: LoopDelay | undefined;
 }
 
 export interface RunPlan {
@@ -56,7 +59,7 @@ async function runOnce(
   await mkdir(outputFolder, { recursive: true });
   try {
     const before = senderCpu(system);
-    const { run, transferSeconds, path } = await system.receive(outputFolder);
+    const { run, transferSeconds, path, loopDelay } = await system.receive(outputFolder);
     const after = senderCpu(system);
     await check(file, path);
     return {
@@ -68,6 +71,7 @@ async function runOnce(
       senderCpuSeconds: before === undefined || after === undefined ? undefined : after - before,
       receiverMemory: run.peakMemory,
       senderMemory: largestMemory(system),
+      loopDelay,
     };
   } finally {
     await rm(outputFolder, { recursive: true, force: true });

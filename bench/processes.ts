@@ -87,9 +87,14 @@ export class ProcessGroup {
   }
 
   /** Runs one process to its end. Exact CPU seconds need that no other process of ours ends meanwhile. */
-  async measure(name: string, command: string, args: readonly string[]): Promise<MeasuredRun> {
+  async measure(
+    name: string,
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = process.env,
+  ): Promise<MeasuredRun> {
     const before = cpuSecondsOfEnded();
-    const started = this.start(name, command, args);
+    const started = this.start(name, command, args, env);
     const { atMs } = await started.ended();
     const after = cpuSecondsOfEnded();
     return {

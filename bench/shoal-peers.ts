@@ -1,6 +1,7 @@
 /** Shoal in the benchmarks: the command a person would type, a tracker, a sharing peer for each source, a fresh `get` a run. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { LoopDelay } from '../src/cli/loop-delay.ts';
 import { sourceFolder, type BenchFile } from './bench-file.ts';
 import type { BenchProcess } from './processes.ts';
 import { numberOf, textOf, type Reception, type SystemUnderTest } from './system.ts';
@@ -51,9 +52,16 @@ export async function createShoalPeers(place: Workplace, file: BenchFile): Promi
     async receive(outputFolder): Promise<Reception> {
       const common = ['--json', '--tracker', swarm.url, '--listen', '127.0.0.1:0'];
       const args = ['get', file.name, '-o', `${outputFolder}/`, ...common];
-      const run = await processes.measure('shoal get', SHOAL_COMMAND, args);
+      const env = { ...process.env, SHOAL_LOOP_DELAY: '1' };
+      const run = await processes.measure('shoal get', SHOAL_COMMAND, args, env);
       const { event } = await run.event('done');
-      return { run, transferSeconds: numberOf(event, 'seconds'), path: textOf(event, 'path') };
+      const loopDelay = event['loopDelay'] as LoopDelay;
+      return {
+        run,
+        transferSeconds: numberOf(event, 'seconds'),
+        path: textOf(event, 'path'),
+        loopDelay: { maxMs: numberOf({ ...loopDelay }, 'maxMs'), p99Ms: numberOf({ ...loopDelay }, 'p99Ms') },
+      };
     },
     senders: () => [swarm.tracker, ...swarm.sources],
   };

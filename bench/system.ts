@@ -1,4 +1,5 @@
 /** What the loopback benchmark asks of each system: sources that stay, and fresh receivers, both real processes. */
+import type { LoopDelay } from '../src/cli/loop-delay.ts';
 import type { BenchProcess, MeasuredRun } from './processes.ts';
 
 export interface Reception {
@@ -7,6 +8,8 @@ export interface Reception {
   readonly transferSeconds: number;
   /** Where it left the file. */
   readonly path: string;
+  /** How long its main thread kept others waiting; undefined where it does not tell. */
+  readonly loopDelay?: LoopDelay;
 }
 
 export interface OtherOptions {
