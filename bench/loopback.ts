@@ -13,13 +13,13 @@ import { runAll } from './loopback-runs.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { COMMON, readOptions } from './options.ts';
 import { createPlainPeers } from './plain-peers.ts';
-import { createShoalPeers } from './shoal-peers.ts';
+import { createShoalPeers, createShoalTlsPeers } from './shoal-peers.ts';
 import type { OtherOptions, SystemUnderTest } from './system.ts';
 import { createAria2, createCurl, hasProgram } from './web-peers.ts';
 import { createWebtorrentPeers } from './webtorrent-peers.ts';
 import { note, runBenchmark, withWorkplace, type Workplace } from './workplace.ts';
 
-const SYSTEMS = 'shoal,libtorrent,aria2,curl,webtorrent,plain';
+const SYSTEMS = 'shoal,shoal-tls,libtorrent,aria2,curl,webtorrent,plain';
 
 await runBenchmark(async () => {
   const values = readOptions('loopback', {
@@ -108,6 +108,9 @@ async function createSystems(
     switch (name) {
       case 'shoal':
         systems.push(await createShoalPeers(place, file));
+        break;
+      case 'shoal-tls':
+        systems.push(await createShoalTlsPeers(place, file));
         break;
       case 'libtorrent':
         if (options.libtorrent) systems.push(await createLibtorrentPeers(place, file, options));
