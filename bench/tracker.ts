@@ -135,7 +135,8 @@ async function load(
 }
 
 async function startShoal({ path, processes }: Workplace, name: string): Promise<Server> {
-  const flags = ['--json', '--host', '127.0.0.1', '--port', '0', '--data', join(path, name)];
+  // its peers are made up: there is nobody to dial
+  const flags = ['--json', '--host', '127.0.0.1', '--port', '0', '--data', join(path, name), '--no-dial-back'];
   const tracker = processes.start('shoal tracker', SHOAL_COMMAND, ['tracker', ...flags]);
   return { process: tracker, port: Number(new URL(textOf((await tracker.event('listening')).event, 'url')).port) };
 }

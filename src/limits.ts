@@ -446,6 +446,21 @@ export const TRACKER_STREAMS_PER_CONNECTION_MAX = 256;
 export const TOKEN_PART_CHARS_MIN = 8;
 export const TOKEN_CHARS_MAX = 256;
 
+/** Announced addresses a tracker dials at a time before it names them, and that may wait for it; more: tried again with a renewal. */
+export const DIAL_BACKS_MAX = 64;
+export const DIAL_BACK_QUEUE_MAX = 10_000;
+/** An address where the peer has not shown itself after this does not answer. */
+export const DIAL_BACK_TIMEOUT_MS = 3_000;
+/** A registration is answered when an address is known to answer, or none, but not later than this. Less than TRACKER_FAILOVER_MS. */
+export const DIAL_BACK_WAIT_MS = 1_500;
+/** With its next renewal after this, an address that did not answer is dialled again; and a name that did, which may mean another one now. */
+export const DIAL_BACK_RETRY_MS = 60_000;
+export const DIAL_BACK_NAME_MS = 300_000;
+/** Dials to addresses other than the caller's own, for one caller and to one target: a burst, then a steady rate; callers and targets remembered. */
+export const DIAL_BACK_FOREIGN_BURST = 64;
+export const DIAL_BACK_FOREIGN_PER_SECOND = 4;
+export const DIAL_BACK_KEYS_MAX = 10_000;
+
 /** A certificate that runs out sooner than this is warned of by every command that uses it. */
 export const CERTIFICATE_WARNING_MS = 30 * 24 * 3_600_000;
 /** How long `shoal cert` makes certificates for when it is not told: of an authority, and of a node. */

@@ -23,7 +23,7 @@ it('run and peer run print the lines of the document, and share the folder as th
     expect(await code).toBe(0);
     expect(stdout.lines).toEqual([LISTENING, "Announce: {'ok': True}", LISTENING, 'Press Ctrl+C to stop.']);
     expect(shared).toEqual([['./shared/p1']]);
-    expect(options).toMatchObject([{ listen: { host: '0.0.0.0', port: 7001 }, advertise: 'peer1' }]);
+    expect(options).toMatchObject([{ listen: { host: '::', port: 7001 }, advertise: 'peer1' }]);
     expect(closeCount()).toBe(1);
   }
 });

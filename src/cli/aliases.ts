@@ -11,7 +11,7 @@ import { humanRate } from './human.ts';
 import { interrupted } from './interrupt.ts';
 import { doneEvent, progressEvent, sharedEvent } from './ndjson.ts';
 import { createProgressPace } from './progress-pace.ts';
-import { parsePort } from './rates.ts';
+import { EVERYWHERE, parsePort } from './rates.ts';
 import type { FetchAnswer } from '../peer/secure-fetch.ts';
 import { examples, globalOptions, nodeTls, type DefineCommand, type GlobalOptions, type Runtime } from './runtime.ts';
 import { listEntries, withTracker } from './tracker-queries.ts';
@@ -283,7 +283,7 @@ function sourceLine(index: number, { address, bytes, seconds }: SourceTally): st
 
 /** Listens everywhere, as the document does, unless only this machine could reach the address that is announced. */
 function openNode({ ip, port }: Place, shared: GlobalOptions, runtime: Runtime): Promise<PeerNode> {
-  const host = ip === 'localhost' || ip === '::1' || ip.startsWith('127.') ? ip : '0.0.0.0';
+  const host = ip === 'localhost' || ip === '::1' || ip.startsWith('127.') ? ip : EVERYWHERE;
   const { trackerUrls, token } = shared;
   const tls = nodeTls(shared);
   return runtime.services.createNode({ trackerUrls, token, tls, listen: { host, port }, advertise: ip });

@@ -316,7 +316,7 @@ describe('tracker', () => {
     json.interrupt.raise('SIGTERM');
     expect(await json.code).toBe(0);
     expect(json.stdout.events).toEqual([{ event: 'listening', url: 'http://127.0.0.1:4242' }]);
-    expect(seen).toEqual([{ host: '0.0.0.0', port: 0, store: 'memory', dataDir: '/d', peerExchange: true }]);
+    expect(seen).toEqual([{ host: '::', port: 0, store: 'memory', dataDir: '/d', peerExchange: true, dialBack: true }]);
 
     const human = runFake(['tracker'], services);
     await human.stderr.shows(/Ctrl\+C/);

@@ -35,6 +35,10 @@ export interface WithdrawnEvent {
   readonly name: string;
   readonly content: string;
 }
+export interface UnreachableEvent {
+  readonly event: 'unreachable';
+  readonly addresses: readonly string[];
+}
 export interface ProblemEvent {
   readonly event: 'problem';
   readonly path: string;
@@ -99,6 +103,7 @@ export type CliEvent =
   | SharedEvent
   | SharedFolderEvent
   | WithdrawnEvent
+  | UnreachableEvent
   | ProblemEvent
   | ReadyEvent
   | ProgressEvent

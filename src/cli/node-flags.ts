@@ -1,7 +1,7 @@
 /** The options that `share` and `get` have in common, because both run a node. */
 import { Option, type Command } from 'commander';
 import type { NodeOptions } from '../peer/api.ts';
-import { parseListen, parseRate, type HostPort } from './rates.ts';
+import { EVERYWHERE, parseAdvertised, parseListen, parseRate, type HostPort } from './rates.ts';
 import { nodeTls, type GlobalOptions } from './runtime.ts';
 
 export interface NodeFlags {
@@ -11,7 +11,7 @@ export interface NodeFlags {
   readonly limitDown?: number;
 }
 
-const LISTEN_DEFAULT: HostPort = { host: '0.0.0.0', port: 0 };
+const LISTEN_DEFAULT: HostPort = { host: EVERYWHERE, port: 0 };
 
 export function addNodeFlags(command: Command): Command {
   return command
@@ -20,7 +20,12 @@ export function addNodeFlags(command: Command): Command {
         .default(LISTEN_DEFAULT, 'all addresses, any free port')
         .argParser((text) => parseListen(text)),
     )
-    .addOption(new Option('--advertise <host>', 'host to announce instead of the one the tracker sees'))
+    .addOption(
+      new Option(
+        '--advertise <host[:port]>',
+        'where others reach this node, if not where the tracker sees it',
+      ).argParser(parseAdvertised),
+    )
     .addOption(
       new Option('--limit-up <rate>', 'upload at most so much a second: 60M, 1.5G or 500mbit').argParser(parseRate),
     )

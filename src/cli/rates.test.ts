@@ -78,8 +78,8 @@ describe('addresses', () => {
   it('reads what to listen on', () => {
     expect(parseListen('127.0.0.1:9001')).toEqual({ host: '127.0.0.1', port: 9001 });
     expect(parseListen('[::1]:0')).toEqual({ host: '::1', port: 0 });
-    expect(parseListen(':9001')).toEqual({ host: '0.0.0.0', port: 9001 });
-    expect(parseListen('9001')).toEqual({ host: '0.0.0.0', port: 9001 });
+    expect(parseListen(':9001')).toEqual({ host: '::', port: 9001 });
+    expect(parseListen('9001')).toEqual({ host: '::', port: 9001 });
     expect(parseListen('peer.example')).toEqual({ host: 'peer.example', port: 0 });
     for (const bad of ['', '1:2:3', 'a b:1', 'host:', 'host:70000', '[::1']) usage(() => parseListen(bad));
   });

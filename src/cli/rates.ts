@@ -63,8 +63,11 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** All addresses of this machine, IPv6 and IPv4; where there is no IPv6, those of IPv4. */
+export const EVERYWHERE = '::';
+
 /** `HOST:PORT`, `[v6]:PORT`, `:PORT` or `PORT` (all interfaces), or `HOST` (any free port). */
-export function parseListen(text: string, anyHost = '0.0.0.0'): HostPort {
+export function parseListen(text: string, anyHost = EVERYWHERE): HostPort {
   const trimmed = text.trim();
   const bracketed = /^\[([0-9a-fA-F:.%\w]+)\](?::(\d{1,5}))?$/.exec(trimmed);
   if (bracketed !== null) return { host: bracketed[1] ?? '', port: parsePort(bracketed[2] ?? '0') };
@@ -73,6 +76,16 @@ export function parseListen(text: string, anyHost = '0.0.0.0'): HostPort {
   if (plain === null || trimmed === '')
     throw new ShoalError('usage', `"${text}" is not an address to listen on: write HOST:PORT, [::1]:PORT or just PORT`);
   return { host: plain[1] === '' ? anyHost : (plain[1] ?? anyHost), port: parsePort(plain[2] ?? '0') };
+}
+
+/** `HOST`, `HOST:PORT`, an IPv6 address or `[v6]:PORT`: where others reach a node. The text as it is. */
+export function parseAdvertised(text: string): string {
+  const trimmed = text.trim();
+  const isHost = /^[\w.-]+(?::\d{1,5})?$/.test(trimmed) || /^\[[0-9a-fA-F:.]+\](?::\d{1,5})?$/.test(trimmed);
+  const port = /(?:\]|^[\w.-]+):(\d+)$/.exec(trimmed)?.[1];
+  if ((!isHost && !/^[0-9a-fA-F:]*:[0-9a-fA-F:.]*$/.test(trimmed)) || (port !== undefined && parsePort(port) === 0))
+    throw new ShoalError('usage', `"${text}" is not where others can reach a node: write HOST or HOST:PORT`);
+  return trimmed;
 }
 
 /** `HOST:PORT` of a peer; both are needed. */

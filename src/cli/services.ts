@@ -1,7 +1,9 @@
 /**
  * What commands are made of, loaded when a command needs it, so that `--help` and a mistyped option answer at once. Tests give their own.
  */
+import { parseToken } from '../contract/token.ts';
 import type { ShoalError } from '../errors.ts';
+import { DIAL_BACK_TIMEOUT_MS } from '../limits.ts';
 import type { NodeOptions, NodeStatus, PeerNode } from '../peer/api.ts';
 import type { RunningNode } from '../peer/control-client.ts';
 import type { TrackerClient, TrackerClientOptions } from '../peer/tracker-client.ts';
@@ -23,9 +25,14 @@ export interface HandOver {
   readonly folder: string;
 }
 
+export interface TrackerPlan extends Omit<TrackerOptions, 'probe'> {
+  /** Whether it dials what peers announce before it names it. Default true. */
+  readonly dialBack?: boolean | undefined;
+}
+
 export interface Services {
   createNode(options: NodeOptions): Promise<PeerNode>;
-  startTracker(options: TrackerOptions): Promise<Tracker>;
+  startTracker(options: TrackerPlan): Promise<Tracker>;
   /** Says on the local network that a tracker is there, until closed. */
   announceTracker(tracker: TrackerAnnouncement): Promise<{ close(): Promise<void> }>;
   readonly lan: LanSearch;
@@ -46,9 +53,9 @@ export const systemServices: Services = {
     const { createNode } = await import('../peer/node.ts');
     return createNode({ ...options, controlHome: await homeOfNodes() });
   },
-  async startTracker(options) {
+  async startTracker({ dialBack = true, ...options }) {
     const { startTracker } = await import('../tracker/server.ts');
-    return startTracker(options);
+    return startTracker({ ...options, probe: dialBack ? await createProbe(options) : undefined });
   },
   async announceTracker(tracker) {
     const { announceTracker } = await import('../net/lan-trackers.ts');
@@ -88,6 +95,18 @@ export const systemServices: Services = {
     return node === undefined ? undefined : { node, ...target };
   },
 };
+
+/** Dials peers as other peers of the swarm do: with the key of its token, and with its certificates. */
+async function createProbe({ token, tls }: TrackerOptions): Promise<TrackerOptions['probe']> {
+  const [{ createPeerProbe }, { openSwarmKey, privateSwarmKeys }] = await Promise.all([
+    import('../net/peer-probe.ts'),
+    import('../net/swarm-key.ts'),
+  ]);
+  const swarmKeys = token === undefined ? openSwarmKey : await privateSwarmKeys(parseToken(token).readPart);
+  if (tls?.ca === undefined) return createPeerProbe({ swarmKeys });
+  const { createPeerTls } = await import('../net/peer-tls.ts');
+  return createPeerProbe({ swarmKeys, tls: createPeerTls({ ...tls, ca: tls.ca }, DIAL_BACK_TIMEOUT_MS) });
+}
 
 /** Undefined for a user who has no home folder: such nodes cannot be found. */
 async function homeOfNodes(): Promise<string | undefined> {

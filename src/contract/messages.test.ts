@@ -2,9 +2,9 @@ import { create, fromBinary, ScalarType, toBinary, type DescField, type DescMess
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ShoalError } from '../errors.ts';
-import { Dialect, TrackerService } from './gen/shoal/v1/tracker_pb.ts';
+import { Dialect, Reachability, TrackerService } from './gen/shoal/v1/tracker_pb.ts';
 import { decodeMessage, encodeMessage, type Field, type Fields, type InputOf, type Scalar } from './message-codec.ts';
-import { CALLS, DIALECT_NUMBER, SERVICE_NAME, type CallName } from './messages.ts';
+import { CALLS, DIALECT_NUMBER, REACHABILITY_NUMBER, SERVICE_NAME, type CallName } from './messages.ts';
 
 const SCALARS = new Map<ScalarType, Scalar>([
   [ScalarType.STRING, 'string'],
@@ -41,6 +41,11 @@ describe('the tables say what proto/ says', () => {
 
   test('of the dialects', () => {
     expect(DIALECT_NUMBER).toEqual({ native: Dialect.NATIVE, range: Dialect.RANGE });
+    expect(REACHABILITY_NUMBER).toEqual({
+      unknown: Reachability.UNSPECIFIED,
+      reachable: Reachability.REACHABLE,
+      unreachable: Reachability.UNREACHABLE,
+    });
   });
 
   test.each(calls)('of the messages of %s', (name) => {

@@ -6,6 +6,8 @@ import { many, one, type Fields, type MessageOf } from './message-codec.ts';
 
 /** What a peer speaks on its port; numbers this version does not know belong to later ones. */
 export const DIALECT_NUMBER = { native: 1, range: 2 } as const;
+/** What a tracker has found out about a peer's addresses. */
+export const REACHABILITY_NUMBER = { unknown: 0, reachable: 1, unreachable: 2 } as const;
 
 /** What a peer is reported for. */
 export const OFFENCE_NUMBER = { 'wrong-bytes': 1, protocol: 2, undelivered: 3 } as const;
@@ -103,6 +105,7 @@ export const CALLS = {
       observedHost: one(3, 'string'),
       unknownContentIds: many(4, 'bytes'),
       peerExchangeOff: one(5, 'bool'),
+      reachability: one(6, 'enum'),
     },
   },
   renew: {
@@ -113,6 +116,7 @@ export const CALLS = {
       leaseMs: one(2, 'uint32'),
       swarms: many(3, SWARM_NEWS),
       unknownContentIds: many(4, 'bytes'),
+      reachability: one(5, 'enum'),
     },
   },
   leave: { method: 'Leave', request: { peerId: one(1, 'bytes') }, answer: {} },

@@ -11,7 +11,7 @@
  * delivered by `start`.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { bytesEqual, contentIdFromBytes, digestBytes, type ContentId } from '../content/digest.ts';
+import { bytesEqual, contentIdFromBytes, digestBytes, parseContentId, type ContentId } from '../content/digest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { authTranscript, type HandshakeRole } from '../wire/auth-transcript.ts';
@@ -22,6 +22,12 @@ import type { AuthMessage, GoodbyeMessage, HelloMessage } from '../wire/messages
 import { formatAddress } from './address.ts';
 import { describeEnd, type ConnectionEnd } from './connection-end.ts';
 import type { FramedConnection, HandshakeMessage } from './framed-connection.ts';
+
+/**
+ * The content that a hello is about when it only asks who is there: no manifest has this digest. A listener answers it as any other,
+ * and joins nothing.
+ */
+export const NO_CONTENT: ContentId = parseContentId('00'.repeat(32));
 
 /** `refused`: one side said goodbye instead; the connection is closing. */
 export type HandshakeOutcome =

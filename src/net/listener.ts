@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { ShoalError } from '../errors.ts';
+import { ShoalError, systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { encodeMessage } from '../wire/encode.ts';
 import { createGoodbye } from '../wire/goodbye.ts';
@@ -86,12 +86,22 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
   });
   try {
-    server.listen({ host: options.host, port: options.port });
-    await once(server, 'listening');
+    await listening(server, options.host, options.port);
   } catch (error) {
     throw socketError(`cannot listen on ${formatAddress(options)}`, error);
   }
   return new PortListener(server, options);
+}
+
+/** `::` is all addresses of both families; on a machine without IPv6, those of IPv4. */
+async function listening(server: Server, host: string, port: number): Promise<void> {
+  try {
+    server.listen({ host, port });
+    await once(server, 'listening');
+  } catch (error) {
+    if (host !== '::' || !['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(systemErrorCode(error))) throw error;
+    await listening(server, '0.0.0.0', port);
+  }
 }
 
 class PortListener implements Listener {

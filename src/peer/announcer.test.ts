@@ -1,7 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { Bitfield } from '../content/bitfield.ts';
 import type { ContentId } from '../content/digest.ts';
+import type { Reachability } from '../contract/reachability.ts';
 import { ShoalError } from '../errors.ts';
+import { formatAddress } from '../net/address.ts';
 import { Announcer, type AnnounceClient, type AnnouncedContent } from './announcer.ts';
 import { createContent, until } from './fixtures.ts';
 import type { HoldingChangeReport, HoldingReport, PeerReport, SwarmNews } from './tracker-client.ts';
@@ -27,6 +29,7 @@ class FakeTracker implements AnnounceClient {
   gate: Promise<void> = Promise.resolve();
 
   peerExchange = true;
+  reachability: Reachability = 'reachable';
 
   forgetAll(): void {
     this.registered = false;
@@ -46,12 +49,14 @@ class FakeTracker implements AnnounceClient {
       observedHost: '127.0.0.1',
       unknownContentIds: this.#put(holdings),
       peerExchange: this.peerExchange,
+      reachability: this.reachability,
     };
   }
 
   async renew(_peerId: string, changes: readonly HoldingChangeReport[], signal?: AbortSignal) {
     await this.#enter('renew', signal);
-    if (!this.registered) return { known: false, leaseMs: 0, news: [], unknownContentIds: [] };
+    if (!this.registered)
+      return { known: false, leaseMs: 0, news: [], unknownContentIds: [], reachability: this.reachability };
     const unknownContentIds: ContentId[] = [];
     for (const { contentId, complete, gained = [], lost = [], dropped } of changes) {
       const held = this.holdings.get(contentId);
@@ -63,7 +68,8 @@ class FakeTracker implements AnnounceClient {
     }
     this.afterRenew?.();
     this.afterRenew = undefined;
-    return { known: true, leaseMs: 30_000, news: this.news.splice(0), unknownContentIds };
+    const { reachability } = this;
+    return { known: true, leaseMs: 30_000, news: this.news.splice(0), unknownContentIds, reachability };
   }
 
   async publish(_peerId: string, items: Parameters<AnnounceClient['publish']>[1], signal?: AbortSignal) {
@@ -120,6 +126,7 @@ function createBench(tracker = new FakeTracker()) {
   const news: SwarmNews[] = [];
   const problems: string[] = [];
   const exchange: boolean[] = [];
+  const reachabilities: string[] = [];
   const announcer = new Announcer({
     client: tracker,
     peerId: PEER,
@@ -128,11 +135,12 @@ function createBench(tracker = new FakeTracker()) {
     random: () => 0.5,
     onNews: (one) => void news.push(one),
     onPeerExchange: (allowed) => void exchange.push(allowed),
+    onReachability: (found, addresses) => void reachabilities.push(`${found} ${addresses.map(formatAddress).join()}`),
     onState: (state) => void states.push(state),
     onPublishProblem: (name, problem) => void problems.push(`${name}: ${problem}`),
   });
   onTestFinished(() => announcer.close());
-  return { tracker, announcer, states, news, problems, exchange };
+  return { tracker, announcer, states, news, problems, exchange, reachabilities };
 }
 
 function sharedContent(size: number, ...names: string[]): AnnouncedContent & { readonly contentId: ContentId } {
@@ -393,4 +401,20 @@ test('a tracker that does not take reports is not away for that', async () => {
   await announcer.settled();
   expect(states).toEqual(['connected']);
   expect(tracker.calls.filter((call) => call === 'register')).toHaveLength(1);
+});
+
+test('what the tracker found at our addresses is told when it changes, with where it sees us', async () => {
+  const { tracker, announcer, reachabilities } = createBench();
+  tracker.reachability = 'unknown';
+  announcer.start();
+  await announcer.settled();
+  tracker.reachability = 'unreachable';
+  for (const name of ['a.bin', 'b.bin']) {
+    announcer.put(sharedContent(10, name));
+    await announcer.settled();
+  }
+  tracker.reachability = 'reachable';
+  announcer.put(sharedContent(10, 'c.bin'));
+  await announcer.settled();
+  expect(reachabilities).toEqual(['unreachable 127.0.0.1:1', 'reachable 127.0.0.1:1']);
 });

@@ -7,6 +7,7 @@ import { Bitfield } from '../content/bitfield.ts';
 import type { ContentId } from '../content/digest.ts';
 import type { Manifest } from '../content/manifest.ts';
 import type { Dialect } from '../contract/dialects.ts';
+import type { Reachability } from '../contract/reachability.ts';
 import { ShoalError } from '../errors.ts';
 import { LEAVE_TIMEOUT_MS, RENEW_MS, REPORTS_PER_CALL_MAX } from '../limits.ts';
 import { VERSION } from '../version.ts';
@@ -47,6 +48,8 @@ export interface AnnouncerOptions {
   readonly onNews: (news: SwarmNews) => void;
   /** The tracker says whether peers may tell each other of peers. */
   readonly onPeerExchange?: (allowed: boolean) => void;
+  /** What the tracker has found at the addresses it was told; called when that changes. */
+  readonly onReachability?: (reachability: Reachability, addresses: readonly TrackerAddress[]) => void;
   readonly onState?: (state: 'connected' | 'away', cause: ShoalError | undefined) => void;
   readonly onPublishProblem?: (name: string, problem: string) => void;
 }
@@ -70,6 +73,9 @@ export class Announcer {
   readonly #abort = new AbortController();
   readonly #idleWaiters: { resolve: () => void; reject: (error: ShoalError) => void }[] = [];
   #registered = false;
+  /** Where we are, as the tracker was told last, and what it found there. */
+  #told: readonly TrackerAddress[] = [];
+  #reachability: Reachability = 'unknown';
   #state: 'connected' | 'away' = 'away';
   #renewMs = RENEW_MS;
   /** Something has been said that no round has taken up yet. */
@@ -212,10 +218,11 @@ export class Announcer {
       if (!publishingSaysIt(tracked)) holdings.push(holdingOf(tracked));
     }
     this.#dropped.clear();
-    const { renewMs, unknownContentIds, peerExchange } = await client.register(
+    const addresses = this.#options.addresses();
+    const { renewMs, unknownContentIds, peerExchange, reachability, observedHost } = await client.register(
       {
         peerId,
-        addresses: this.#options.addresses(),
+        addresses,
         dialects: this.#options.dialects,
         agent: `shoal/${VERSION}`,
         holdings,
@@ -224,6 +231,9 @@ export class Announcer {
     );
     this.#renewMs = renewMs;
     this.#options.onPeerExchange?.(peerExchange);
+    this.#told = addresses.map(({ host, port }) => ({ host: host || observedHost, port }));
+    this.#reachability = 'unknown';
+    this.#setReachability(reachability);
     this.#registered = true;
     this.#publishAgain(unknownContentIds);
   }
@@ -249,6 +259,7 @@ export class Announcer {
     this.#registered = renewed?.known ?? false;
     if (renewed === undefined) return;
     this.#publishAgain(renewed.unknownContentIds);
+    this.#setReachability(renewed.reachability);
     for (const news of renewed.news) this.#options.onNews(news);
   }
 
@@ -284,6 +295,12 @@ export class Announcer {
       // to publish what is complete says that we have all of it
       else if (item.partial !== true) tracked.told ??= toldOf(tracked.content.have());
     });
+  }
+
+  #setReachability(reachability: Reachability): void {
+    if (reachability === this.#reachability) return;
+    this.#reachability = reachability;
+    this.#options.onReachability?.(reachability, this.#told);
   }
 
   #setState(state: 'connected' | 'away', cause: ShoalError | undefined): void {

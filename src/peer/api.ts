@@ -16,7 +16,7 @@ export interface NodeOptions {
   readonly trackerUrls: readonly string[];
   /** Where to accept connections; port 0: any free one. */
   readonly listen: { readonly host: string; readonly port: number };
-  /** Host to announce instead of what the tracker sees. */
+  /** `host` or `host:port` to announce instead of what the tracker sees. */
   readonly advertise?: string | undefined;
   /** Where the node keeps its index; undefined: a node that shares no library (a plain `get`). */
   readonly dataDir?: string | undefined;
@@ -27,6 +27,8 @@ export interface NodeOptions {
   readonly token?: string | undefined;
   /** Certificates of an encrypted swarm: for calls to the tracker and, with all three, between peers. */
   readonly tls?: TlsFiles | undefined;
+  /** Called when the tracker cannot reach this node at any of these addresses, and so sends nobody. */
+  readonly onUnreachable?: ((addresses: readonly string[]) => void) | undefined;
   /** The data home below which other processes of this user find the node; undefined: it has no control socket. */
   readonly controlHome?: string | undefined;
 }

@@ -139,6 +139,9 @@ class Node implements PeerNode {
       random: Math.random,
       onNews: (news) => this.#onNews(news),
       onPeerExchange: (allowed) => this.#sessions.setPeerExchange(allowed),
+      onReachability: (reachability, addresses) => {
+        if (reachability === 'unreachable') options.onUnreachable?.(addresses.map(formatAddress));
+      },
       onPublishProblem: (name, problem) => this.#shared?.refused(name, problem),
     });
     this.#control = new ControlPoints({ host: this, peerId: this.peerId, home: options.controlHome });

@@ -8,6 +8,7 @@ import { digestBytes, type ContentId, type Sha256Function } from '../content/dig
 import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { dialectsToWire, type Dialect } from '../contract/dialects.ts';
 import { offenceToWire, type Offence } from '../contract/offences.ts';
+import { reachabilityFromWire, type Reachability } from '../contract/reachability.ts';
 import * as limits from '../limits.ts';
 import type { TlsFiles } from './api.ts';
 import { createFailover } from './tracker-client-failover.ts';
@@ -53,6 +54,8 @@ export interface Registered {
   readonly unknownContentIds: readonly ContentId[];
   /** Whether peers may tell each other of peers. */
   readonly peerExchange: boolean;
+  /** Whether others can reach us, as far as the tracker has found out by dialling back. */
+  readonly reachability: Reachability;
 }
 
 export interface Renewed {
@@ -61,6 +64,8 @@ export interface Renewed {
   readonly leaseMs: number;
   readonly news: readonly SwarmNews[];
   readonly unknownContentIds: readonly ContentId[];
+  /** As in `Registered`, as far as it is known by now. */
+  readonly reachability: Reachability;
 }
 
 export interface Publication {
@@ -173,7 +178,14 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       const unknown = answer.unknownContentIds.map(wire.idFromWire);
       for (const batch of more) unknown.push(...(await client.registerChunks(peerId, batch, signal)).unknownContentIds);
       const { leaseMs, renewMs, observedHost } = answer;
-      return { leaseMs, renewMs, observedHost, unknownContentIds: unknown, peerExchange: !answer.peerExchangeOff };
+      return {
+        leaseMs,
+        renewMs,
+        observedHost,
+        unknownContentIds: unknown,
+        peerExchange: !answer.peerExchangeOff,
+        reachability: reachabilityFromWire(answer.reachability),
+      };
     },
 
     async renew(peerId, changes, signal) {
@@ -181,15 +193,17 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       const news: SwarmNews[] = [];
       const unknownContentIds: ContentId[] = [];
       let leaseMs = 0;
+      let reachability: Reachability = 'unknown';
       for (const part of parts.length === 0 ? [[]] : parts) {
         const request = { peerId: wire.peerIdBytes(peerId), changes: part.map(wire.changeToWire) };
         const answer = await failover.call('renew', request, signal);
         leaseMs = answer.leaseMs;
-        if (!answer.known) return { known: false, leaseMs, news: [], unknownContentIds: [] };
+        reachability = reachabilityFromWire(answer.reachability);
+        if (!answer.known) return { known: false, leaseMs, news: [], unknownContentIds: [], reachability };
         news.push(...answer.swarms.map(wire.newsFromWire));
         unknownContentIds.push(...answer.unknownContentIds.map(wire.idFromWire));
       }
-      return { known: true, leaseMs, news, unknownContentIds };
+      return { known: true, leaseMs, news, unknownContentIds, reachability };
     },
 
     async leave(peerId, signal) {

@@ -1,8 +1,8 @@
 /** Addresses that peers announce: what is a host, what stands for "where this call came from", and which to name first. */
-import { isIP } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import { ShoalError } from '../errors.ts';
 import { quote } from '../content/entry-name.ts';
-import type { Address } from './records.ts';
+import type { Address, PeerRecord } from './records.ts';
 
 const HOST_NAME =
   /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/iu;
@@ -57,6 +57,59 @@ export function reporterGroup(host: string): string {
   return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
+/** Whether it is a name, which may come to mean another address. */
+export function isName(host: string): boolean {
+  return isIP(host) === 0;
+}
+
+/** No host has them: this network, links, groups, everybody. */
+const NOBODYS = blockList([
+  '0.0.0.0/8',
+  '169.254.0.0/16',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+  '::/128',
+  'fe80::/10',
+  'ff00::/8',
+]);
+/** Of networks that others cannot see into. */
+const INNER = blockList([
+  '10.0.0.0/8',
+  '172.16.0.0/12',
+  '192.168.0.0/16',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  'fc00::/7',
+  '::1/128',
+]);
+
+/** Whether an announced host may be dialled: this machine's own loopback is not for callers from elsewhere. Names may; judge what they mean. */
+export function mayBeDialled(host: string, fromLoopback: boolean): boolean {
+  if (isLoopback(host)) return fromLoopback;
+  return isName(host) || !isIn(NOBODYS, host);
+}
+
+/** An address of an inner network: 192.168.1.5, fd00::5. Not a name. */
+export function isInner(host: string): boolean {
+  return !isName(host) && isIn(INNER, host);
+}
+
+/**
+ * Where to send a requester for a peer: where it is known to answer. Two that are seen from the same outer address may be in one inner
+ * network, which a tracker outside cannot look into: they are told each other's addresses there as well.
+ */
+export function routesTo(
+  peer: Pick<PeerRecord, 'addresses' | 'reachable' | 'observedHost'>,
+  requesterHost: string,
+): readonly Address[] {
+  const { addresses, reachable, observedHost } = peer;
+  if (reachable === undefined) return addressesFor(addresses, requesterHost);
+  if (requesterHost !== observedHost || isInner(observedHost)) return addressesFor(reachable, requesterHost);
+  return addresses.filter(
+    (address) => reachable.includes(address) || (isInner(address.host) && !isLoopback(address.host)),
+  );
+}
+
 /** Addresses in the order a requester can likely use them: loopback first for one that comes from loopback, else last. */
 export function addressesFor(addresses: readonly Address[], requesterHost: string): readonly Address[] {
   if (addresses.length < 2) return addresses;
@@ -74,4 +127,17 @@ export function formatAddress(address: Address): string {
 
 function plainIp(host: string): string {
   return host.replace(MAPPED_IPV4, '');
+}
+
+function blockList(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = '', bits = ''] = network.split('/');
+    list.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4');
+  }
+  return list;
+}
+
+function isIn(list: BlockList, host: string): boolean {
+  return list.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
 }

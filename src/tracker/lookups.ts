@@ -5,7 +5,7 @@ import { isFolderName, quote } from '../content/entry-name.ts';
 import { chunkDigest, MANIFEST_HEADER_BYTES, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
-import { addressesFor, formatAddress } from './addresses.ts';
+import { addressesFor, formatAddress, routesTo } from './addresses.ts';
 import type { ListOptions } from './catalogue.ts';
 import { newsOf, type SwarmNews } from './membership.ts';
 import { noSuchName } from './plain-calls.ts';
@@ -48,7 +48,10 @@ export async function locate(state: TrackerState, query: LocateQuery, caller: Ca
   const asking = state.roster.online(query.peerId);
   const limit = query.limit === 0 ? limits.LOCATE_SOURCES_MAX : Math.min(query.limit, limits.LOCATE_SOURCES_MAX);
   const members = onlineMembers(state, content);
-  const chosen = members === undefined ? [] : chooseSources(members, { limit, asking });
+  const chosen =
+    members === undefined
+      ? []
+      : chooseSources(members, { limit, asking, canUse: ({ peer }) => routesTo(peer, caller.observedHost).length > 0 });
   const own = asking?.holdings.get(content);
   const located = {
     entry: viewEntry(entry),
@@ -73,13 +76,15 @@ export function fileSources(state: TrackerState, what: string, caller: Caller): 
   const members = onlineMembers(state, entry.content);
   if (members === undefined) return { entry: viewEntry(entry), sources: [], partial: [] };
   const turn = members.nextTurn();
+  const canUse = ({ peer }: Holding): boolean => routesTo(peer, caller.observedHost).length > 0;
   const byAddress = new Map<string, SourceView>();
-  for (const holding of inTurn(members.complete, turn)) {
+  for (const holding of inTurn(members.complete, turn, canUse)) {
     const source = viewSource(holding, caller);
     const address = source.addresses[0];
     if (address !== undefined && !byAddress.has(formatAddress(address))) byAddress.set(formatAddress(address), source);
   }
-  const partial = inTurn(members.partial, turn).filter(({ chunks }) => (chunks?.count ?? 0) > 0);
+  const hasSome = (holding: Holding): boolean => (holding.chunks?.count ?? 0) > 0 && canUse(holding);
+  const partial = inTurn(members.partial, turn, hasSome);
   return {
     entry: viewEntry(entry),
     sources: [...byAddress.values()],
@@ -87,12 +92,21 @@ export function fileSources(state: TrackerState, what: string, caller: Caller): 
   };
 }
 
-/** All when they are few; else a window that moves on with the turn. */
-function inTurn(list: readonly Holding[], turn: number): readonly Holding[] {
+/** Those that are of use: all when they are few; else so many, from where the turn stands, and some more looked at for them. */
+function inTurn(list: readonly Holding[], turn: number, isOfUse: (holding: Holding) => boolean): readonly Holding[] {
   const count = limits.LOCATE_SOURCES_MAX;
-  if (list.length <= count) return list;
-  return Array.from({ length: count }, (_, step) => list[(turn * count + step) % list.length] as Holding);
+  if (list.length <= count) return list.filter(isOfUse);
+  const chosen: Holding[] = [];
+  const steps = Math.min(list.length, LOOKED_AT_FACTOR * count);
+  for (let step = 0; step < steps && chosen.length < count; step++) {
+    const holding = list[(turn * count + step) % list.length] as Holding;
+    if (isOfUse(holding)) chosen.push(holding);
+  }
+  return chosen;
 }
+
+/** Members looked at for each that is wanted, where some cannot be used. */
+const LOOKED_AT_FACTOR = 4;
 
 /** Every version of a name, newest first; of `name@hex`, all of `name`. */
 export function versions(state: TrackerState, what: string): readonly EntryView[] {
@@ -135,10 +149,9 @@ export async function chunkRows(
   );
   // a bounded sample of the swarm answers "which"; "how many" is exact
   const { complete = [], partial = [] } = onlineMembers(state, content) ?? {};
-  const sample = [
-    ...partial.slice(0, limits.LOCATE_SOURCES_MAX),
-    ...complete.slice(0, limits.CHUNK_SOURCES_NAMED_MAX),
-  ].map((holding) => ({ holding, address: firstAddress(holding.peer, caller) }));
+  const sample = [...partial.slice(0, limits.LOCATE_SOURCES_MAX), ...complete.slice(0, limits.CHUNK_SOURCES_NAMED_MAX)]
+    .map((holding) => ({ holding, address: firstAddress(holding.peer, caller) }))
+    .filter(({ address }) => address !== '');
   const chunks: ChunkRow[] = [];
   for (let index = page.from; index < end; index++) {
     const having = sample.filter(({ holding }) => holding.chunks?.has(index) ?? true);
@@ -226,11 +239,11 @@ async function manifestOfEntry(state: TrackerState, { name, content }: EntryReco
 
 function viewSource({ peer, chunks, rangeName }: Holding, caller: Caller): SourceView {
   const { peerId, dialects } = peer;
-  return { peerId, dialects, chunks, rangeName, addresses: addressesFor(peer.addresses, caller.observedHost) };
+  return { peerId, dialects, chunks, rangeName, addresses: routesTo(peer, caller.observedHost) };
 }
 
 function firstAddress(peer: PeerRecord, caller: Caller): string {
-  const first = addressesFor(peer.addresses, caller.observedHost)[0];
+  const first = routesTo(peer, caller.observedHost)[0];
   return first === undefined ? '' : formatAddress(first);
 }
 

@@ -1,6 +1,7 @@
 /** Rules for native peers: who is here and which chunks they have. Renew is the hot path: it costs what has changed. */
 import { Bitfield } from '../content/bitfield.ts';
 import type { ContentId } from '../content/digest.ts';
+import type { Reachability } from '../contract/reachability.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { formatAddress, parseAddress } from './addresses.ts';
@@ -47,6 +48,8 @@ export interface RenewOutcome {
   readonly known: boolean;
   readonly news: readonly SwarmNews[];
   readonly unknownContentIds: readonly ContentId[];
+  /** Whether others can reach the peer, as far as that is known. */
+  readonly reachability: Reachability;
 }
 
 /** Registers a peer and all it has, in place of what was known of it. Gives back the contents that need publishing. */
@@ -67,6 +70,7 @@ export function register(state: TrackerState, call: Registration, caller: Caller
   );
   for (const holding of peer.holdings.values()) if (!claims.has(holding.content)) state.holdings.end(holding, nowMs);
   for (const [content, chunks] of claims) state.holdings.put(peer, content, chunks);
+  state.dialBack?.announced(peer, caller.observedHost, nowMs);
   if (joined) state.events.append('peer-joined', describePeer(peer));
   return unknown;
 }
@@ -94,7 +98,8 @@ export function renew(
 ): RenewOutcome {
   const peer = state.roster.online(peerId);
   // a peer that comes over from another tracker registers: what was told of it here may lag behind what it said there
-  if (peer === undefined || peer.elsewhere) return { known: false, news: [], unknownContentIds: [] };
+  if (peer === undefined || peer.elsewhere)
+    return { known: false, news: [], unknownContentIds: [], reachability: 'unknown' };
   const unknownContentIds: ContentId[] = [];
   const judged: { readonly change: HoldingChange; readonly content: ContentRecord }[] = [];
   for (const change of changes) {
@@ -105,6 +110,7 @@ export function renew(
     } else if (!change.dropped) unknownContentIds.push(change.contentId);
   }
   state.roster.renew(peer, nowMs);
+  state.dialBack?.renewed(peer, nowMs);
   state.holdings.checkRoom(
     peer,
     judged.map(({ content }) => content),
@@ -122,7 +128,7 @@ export function renew(
     if (holding !== undefined) told(holding);
   }
   for (const holding of nextOfRound(peer)) told(holding);
-  return { known: true, news, unknownContentIds };
+  return { known: true, news, unknownContentIds, reachability: state.dialBack?.verdict(peer) ?? 'unknown' };
 }
 
 export function newsOf(holding: Holding): SwarmNews {

@@ -13,6 +13,7 @@ import {
 } from 'node:http2';
 import { createServer as createTcp, type AddressInfo, type Server, type Socket } from 'node:net';
 import { createServer as createTls, type Server as TlsServer, type TLSSocket } from 'node:tls';
+import { systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
 
 export interface OnePortOptions {
@@ -243,11 +244,16 @@ function lookAtFirstBytes(socket: Socket, timeoutMs: number, then: (head: Buffer
   socket.on('close', drop);
 }
 
+/** `::` is all addresses of both families; on a machine without IPv6, those of IPv4. */
 function listening(server: Server, host: string, port: number): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => {
+      const isAlone = host === '::' && ['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(systemErrorCode(error));
+      if (isAlone) listening(server, '0.0.0.0', port).then(resolve, reject);
+      else reject(error);
+    });
     server.listen({ host, port, backlog: limits.TRACKER_BACKLOG }, () => {
-      server.off('error', reject);
+      server.removeAllListeners('error');
       resolve(server.address() as AddressInfo);
     });
   });

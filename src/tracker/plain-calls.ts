@@ -5,7 +5,7 @@
 import { parseEntryName, quote, type EntryName } from '../content/entry-name.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
-import { addressesFor, formatAddress, parseAddress } from './addresses.ts';
+import { formatAddress, parseAddress, routesTo } from './addresses.ts';
 import { checkEntryRoom } from './publishing.ts';
 import { describePeer } from './membership.ts';
 import type { Address, ContentRecord, Holding, PeerRecord } from './records.ts';
@@ -60,6 +60,7 @@ export async function announce(
   }
   for (const holding of peer.holdings.values()) if (!wanted.has(holding.content)) state.holdings.end(holding, nowMs);
   for (const [content, name] of wanted) state.holdings.put(peer, content, null, name);
+  state.dialBack?.announced(peer, caller.observedHost, nowMs);
   if (joined) state.events.append('peer-joined', describePeer(peer));
   await state.writes.flushNeeded();
   return peer;
@@ -82,7 +83,7 @@ export function others(state: TrackerState, peer: PeerRecord, max: number, calle
     const addresses: Address[] = [];
     for (let step = 0; step < complete.length && addresses.length < wanted; step++) {
       const other = (complete[(start + step) % complete.length] as Holding).peer;
-      const address = other === peer ? undefined : addressesFor(other.addresses, caller.observedHost)[0];
+      const address = other === peer ? undefined : routesTo(other, caller.observedHost)[0];
       if (address !== undefined) addresses.push(address);
     }
     named.push({ name: rangeName, addresses });
@@ -111,7 +112,9 @@ export function leavePlain(state: TrackerState, address: Address, caller: Caller
 /** Of a native peer it changes nothing: it renews its lease itself. */
 export function heartbeat(state: TrackerState, address: Address, caller: Caller, nowMs: number): void {
   const peer = plainPeer(state, address, caller);
-  if (peer !== 'native') state.roster.renew(peer, nowMs);
+  if (peer === 'native') return;
+  state.roster.renew(peer, nowMs);
+  state.dialBack?.renewed(peer, nowMs);
 }
 
 export function noSuchName(name: string): ShoalError {

@@ -4,6 +4,7 @@ import type { ContentId } from '../content/digest.ts';
 import type { EntryName } from '../content/entry-name.ts';
 import type { Dialect } from '../contract/dialects.ts';
 import type { ContentSwarm } from './content-swarm.ts';
+import type { Proof } from './dial-back.ts';
 import type { DueNode } from './due-queue.ts';
 
 export interface Address {
@@ -68,7 +69,15 @@ export interface PeerRecord {
   readonly peerId: string;
   /** Rises with every peer that is new to this tracker; pages of the listing go by it. */
   readonly sequence: number;
+  /** As it announced them. */
   addresses: readonly Address[];
+  /** Those of them that others may be sent to; undefined: all of them. See dial-back.ts. */
+  reachable: readonly Address[] | undefined;
+  /** What was found at each of them, by its text, and when to look again. */
+  readonly proofs: Map<string, Proof>;
+  dialBackDueMs: number;
+  /** Where its announcement came from; '' for one that was announced elsewhere. */
+  observedHost: string;
   dialects: readonly Dialect[];
   agent: string;
   lastSeenMs: number;

@@ -6,10 +6,12 @@
  * The rules themselves: membership.ts (native peers), plain-calls.ts (REST-only peers), publishing.ts, lookups.ts, source-choice.ts.
  */
 import type { ContentId, Sha256Function } from '../content/digest.ts';
+import type { Reachability } from '../contract/reachability.ts';
 import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { Catalogue, type ListOptions } from './catalogue.ts';
+import { DialBack, type AddressProbe } from './dial-back.ts';
 import { EventLog } from './event-log.ts';
 import { Holdings } from './holdings.ts';
 import * as lookups from './lookups.ts';
@@ -40,6 +42,10 @@ export interface RegistryOptions {
   readonly entriesMax?: number;
   readonly holdingsMax?: number;
   readonly retentionMs?: number;
+  /** Dials back what peers announce; undefined: it is named as it is. */
+  readonly probe?: AddressProbe | undefined;
+  /** Only who belongs to the swarm may call. */
+  readonly isPrivate?: boolean;
 }
 
 /** Figures for people and monitors. */
@@ -55,6 +61,9 @@ export interface RegistryFigures {
   readonly writesPending: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** Announced addresses that were dialled: where the peer answered, and where not. */
+  readonly dialBacksAnswered: number;
+  readonly dialBacksSilent: number;
 }
 
 export type Registry = Awaited<ReturnType<typeof createRegistry>>;
@@ -94,7 +103,17 @@ export async function createRegistry(options: RegistryOptions) {
     impliedManifest(catalogue.content(contentId), sha256)?.bytes ?? (await store.manifest(contentId));
   const shelf = new ManifestShelf({ read: (contentId) => readManifest(contentId), sha256 });
   const entriesMax = options.entriesMax ?? limits.TRACKER_ENTRIES_MAX;
-  const state: TrackerState = { catalogue, roster, holdings, shelf, events, reports, writes, sha256, entriesMax };
+  const { probe } = options;
+  const dialBack =
+    probe &&
+    new DialBack({
+      probe,
+      now,
+      plainToo: options.isPrivate ?? false,
+      onChange: (peer) => replication?.peerEntered(peer),
+    });
+  const parts = { catalogue, roster, holdings, shelf, events, reports, writes, dialBack };
+  const state: TrackerState = { ...parts, sha256, entriesMax };
   let bytesUp = 0;
   let bytesDown = 0;
 
@@ -141,6 +160,13 @@ export async function createRegistry(options: RegistryOptions) {
     register(call: membership.Registration, caller: Caller): readonly ContentId[] {
       checkHoldingCount(call.holdings.length);
       return membership.register(state, call, caller, settle());
+    },
+    /** Whether others can reach the peer, as soon as that is known; after a while in any case. */
+    async reachability(peerId: string): Promise<Reachability> {
+      const peer = roster.online(peerId);
+      if (peer === undefined || dialBack === undefined) return 'unknown';
+      await dialBack.settled(peer);
+      return dialBack.verdict(peer);
     },
     registerChunks(peerId: string, claims: readonly membership.HoldingClaim[]): readonly ContentId[] | undefined {
       checkHoldingCount(claims.length);
@@ -192,6 +218,7 @@ export async function createRegistry(options: RegistryOptions) {
       othersMax = 0,
     ): Promise<readonly plain.OthersWithFile[]> {
       const peer = await plain.announce(state, address, files, caller, settle());
+      if (dialBack !== undefined) await dialBack.settled(peer);
       return othersMax === 0 ? [] : plain.others(state, peer, othersMax, caller);
     },
     completePlain: (address: Address, name: string, caller: Caller): void =>
@@ -239,6 +266,8 @@ export async function createRegistry(options: RegistryOptions) {
         writesPending: writes.pendingCount,
         bytesUp,
         bytesDown,
+        dialBacksAnswered: dialBack?.counts.answered ?? 0,
+        dialBacksSilent: dialBack?.counts.silent ?? 0,
       };
     },
     /** Why the tracker should not get calls at the moment; undefined when it should. */
@@ -262,6 +291,7 @@ export async function createRegistry(options: RegistryOptions) {
     },
     /** Notes when everybody was seen last and writes what waits. The store stays open. */
     async close(): Promise<void> {
+      dialBack?.close();
       roster.recordLastSeen();
       await writes.flush();
       if (replication?.problem === undefined) await exchange();

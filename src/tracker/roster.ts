@@ -20,6 +20,8 @@ export interface PeerDescription {
   readonly kind: 'native' | 'plain';
   readonly peerId: string;
   readonly addresses: readonly Address[];
+  /** Of a peer that is elsewhere: where others may be sent. */
+  readonly reachable?: readonly Address[] | undefined;
   readonly dialects: readonly Dialect[];
   readonly agent: string;
   readonly elsewhere?: boolean;
@@ -111,6 +113,8 @@ export class Roster {
       );
     const peer = this.#peers.get(description.key) ?? this.#add(description, nowMs);
     const { elsewhere = false } = description;
+    if (elsewhere) peer.reachable = description.reachable;
+    else if (peer.elsewhere) peer.reachable = undefined;
     if (!joined && peer.elsewhere === elsewhere && saysTheSame(peer, description)) {
       this.renew(peer, nowMs);
       return { peer, joined };
@@ -198,6 +202,10 @@ export class Roster {
       peerId: description.peerId,
       sequence: this.#nextSequence++,
       addresses: description.addresses,
+      reachable: undefined,
+      proofs: new Map(),
+      dialBackDueMs: Number.POSITIVE_INFINITY,
+      observedHost: '',
       dialects: description.dialects,
       agent: description.agent,
       lastSeenMs,
@@ -248,6 +256,7 @@ function saysTheSame(peer: PeerRecord, { addresses, dialects, agent }: PeerDescr
 }
 
 export function storedPeer(peer: PeerRecord): StoredPeer {
-  const { key, kind, peerId, addresses, dialects, agent, lastSeenMs } = peer;
-  return { key, kind, peerId, addresses, dialects, agent, lastSeenMs };
+  const { key, kind, peerId, addresses, reachable, dialects, agent, lastSeenMs } = peer;
+  const known = { key, kind, peerId, addresses, dialects, agent, lastSeenMs };
+  return reachable === undefined ? known : { ...known, reachable };
 }

@@ -14,6 +14,7 @@ import * as limits from '../limits.ts';
 import { createLog, type Logger } from '../log.ts';
 import { OPEN_ACCESS, privateAccess, type Access } from './access.ts';
 import { formatAddress, observedHostOf } from './addresses.ts';
+import type { AddressProbe } from './dial-back.ts';
 import { docsRoutes } from './frontends/docs.ts';
 import { guardRest, guardRpc } from './frontends/guard.ts';
 import { createHotPath } from './frontends/hot-path.ts';
@@ -41,6 +42,8 @@ export interface TrackerOptions {
   readonly token?: string | undefined;
   /** With a certificate the tracker takes TLS only; with an authority too, only from those who have a certificate by it. */
   readonly tls?: OnePortOptions['tls'];
+  /** Finds out whether peers answer where they say; undefined: what they announce is named as it is. */
+  readonly probe?: AddressProbe | undefined;
   /** Shorter leases, for tests. */
   readonly leaseMs?: number | undefined;
   /** Whether peers may tell each other of peers. Default true. */
@@ -70,6 +73,8 @@ export async function startTracker(options: TrackerOptions): Promise<Tracker> {
       store,
       now,
       sha256: (bytes) => hash('sha256', bytes, 'buffer'),
+      probe: options.probe,
+      isPrivate: options.token !== undefined || options.tls?.ca !== undefined,
       ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
     });
     const access = options.token === undefined ? OPEN_ACCESS : privateAccess(options.token, log);

@@ -9,6 +9,8 @@ import type { Holding, PeerRecord } from './records.ts';
 const COMPLETE_WANTED = 2;
 /** Rarest chunks that are looked after when no complete peer covers everything anyway. */
 const RAREST_LOOKED_AFTER = 8;
+/** Members looked at for each that would do, where some cannot be named. */
+const LOOKED_AT_FACTOR = 4;
 
 /** What of a content's swarm is chosen from. */
 export interface SwarmMembers {
@@ -22,15 +24,18 @@ export interface ChoiceOptions {
   readonly limit: number;
   /** The peer that asks; left out. */
   readonly asking: PeerRecord | undefined;
+  /** Whether it can be named to whoever asks. */
+  readonly canUse: (holding: Holding) => boolean;
 }
 
 export function chooseSources(swarm: SwarmMembers, options: ChoiceOptions): readonly Holding[] {
   const { limit, asking } = options;
+  const isOther = (holding: Holding): boolean => holding.peer !== asking && options.canUse(holding);
   const turn = swarm.nextTurn();
   const asksFrom = (list: readonly Holding[]): number =>
     asking !== undefined && list.some((h) => h.peer === asking) ? 1 : 0;
   if (swarm.complete.length + swarm.partial.length <= limit + 1) {
-    const all = [...swarm.complete, ...swarm.partial].filter((holding) => holding.peer !== asking);
+    const all = [...swarm.complete, ...swarm.partial].filter(isOther);
     if (all.length <= limit) return all;
   }
   // beyond the limit one more or less in the counts does not matter, unless the list is that short
@@ -39,28 +44,39 @@ export function chooseSources(swarm: SwarmMembers, options: ChoiceOptions): read
   const atLeast = Math.min(completeCount, limit >= 3 ? COMPLETE_WANTED : 1);
   const completeWanted = Math.min(completeCount, Math.max(atLeast, limit - partialCount));
   const chosen = [
-    ...pick(swarm.complete, completeWanted, turn, asking),
-    ...pick(swarm.partial, limit - completeWanted, turn, asking),
+    ...pick(swarm.complete, completeWanted, turn, isOther),
+    ...pick(swarm.partial, limit - completeWanted, turn, isOther),
   ];
-  if (completeCount === 0) coverRarest(swarm, chosen, turn, asking);
+  if (completeCount === 0) coverRarest(swarm, chosen, turn, isOther);
   return chosen;
 }
 
 /** `count` members with the fewest links out of a window of twice as many, which moves on by `count` each turn. */
-function pick(list: readonly Holding[], count: number, turn: number, asking: PeerRecord | undefined): Holding[] {
+function pick(
+  list: readonly Holding[],
+  count: number,
+  turn: number,
+  isOther: (holding: Holding) => boolean,
+): Holding[] {
   if (count <= 0 || list.length === 0) return [];
-  const windowLength = Math.min(list.length, 2 * count + 1);
   const start = (turn * count) % list.length;
   const window: Holding[] = [];
-  for (let step = 0; step < windowLength; step++) {
+  // as long as all can be used that is all that is looked at; where some cannot, others are looked for, within a bound
+  const lookedAtMax = Math.min(list.length, LOOKED_AT_FACTOR * (2 * count + 1));
+  for (let step = 0; step < lookedAtMax && (step <= 2 * count || window.length < count); step++) {
     const holding = list[(start + step) % list.length] as Holding;
-    if (holding.peer !== asking) window.push(holding);
+    if (isOther(holding)) window.push(holding);
   }
   return window.toSorted((a, b) => a.links - b.links).slice(0, count);
 }
 
 /** Makes sure that somebody with each of the rarest chunks is among the chosen, in place of those with the most links. */
-function coverRarest(swarm: SwarmMembers, chosen: Holding[], turn: number, asking: PeerRecord | undefined): void {
+function coverRarest(
+  swarm: SwarmMembers,
+  chosen: Holding[],
+  turn: number,
+  isOther: (holding: Holding) => boolean,
+): void {
   const kept = new Set<Holding>();
   for (const chunkIndex of swarm.rarestChunks(RAREST_LOOKED_AFTER, turn)) {
     const has = (holding: Holding): boolean => holding.chunks?.has(chunkIndex) ?? true;
@@ -73,7 +89,7 @@ function coverRarest(swarm: SwarmMembers, chosen: Holding[], turn: number, askin
     let holder: Holding | undefined;
     for (let step = 0; step < swarm.partial.length && holder === undefined; step++) {
       const candidate = swarm.partial[(start + step) % swarm.partial.length] as Holding;
-      if (candidate.peer !== asking && has(candidate)) holder = candidate;
+      if (has(candidate) && isOther(candidate)) holder = candidate;
     }
     const replaced = chosen.findLastIndex((holding) => !kept.has(holding));
     if (holder === undefined || replaced < 0) continue;

@@ -1,6 +1,7 @@
 /** The parts a tracker's rules work on, and what they tell a frontend in the end: plain values, no records. */
 import type { ContentId, Sha256Function } from '../content/digest.ts';
 import type { Catalogue } from './catalogue.ts';
+import type { DialBack } from './dial-back.ts';
 import type { EventLog } from './event-log.ts';
 import type { Holdings } from './holdings.ts';
 import type { ManifestShelf } from './manifest-shelf.ts';
@@ -20,6 +21,8 @@ export interface TrackerState {
   readonly writes: WriteQueue;
   readonly sha256: Sha256Function;
   readonly entriesMax: number;
+  /** Undefined: what peers announce is named as it is. */
+  readonly dialBack: DialBack | undefined;
 }
 
 /**

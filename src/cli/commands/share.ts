@@ -49,7 +49,15 @@ async function runShare(
 ): Promise<void> {
   const { output, interrupt, services } = runtime;
   await checkPaths(paths);
-  const node = await services.createNode(nodeOptions(flags, shared, flags.data));
+  const node = await services.createNode({
+    ...nodeOptions(flags, shared, flags.data),
+    onUnreachable: (addresses) => {
+      output.event({ event: 'unreachable', addresses });
+      output.warn(
+        `the tracker cannot reach this node at ${addresses.join(', ')} and sends nobody there: is the port open? --listen and --advertise say where it is reached`,
+      );
+    },
+  });
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });
     await shareUntilReady(node, paths, flags, runtime);

@@ -6,7 +6,7 @@ import { ShoalError } from '../../errors.ts';
 import { isUnspecified } from '../../net/address.ts';
 import { addTrackerStart } from '../aliases.ts';
 import { interrupted } from '../interrupt.ts';
-import { parsePort } from '../rates.ts';
+import { EVERYWHERE, parsePort } from '../rates.ts';
 import type { TrackerOptions } from '../../tracker/server.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 
@@ -16,14 +16,14 @@ interface TrackerFlags {
   readonly data?: string;
   readonly store: StoreFlag;
   readonly peerExchange: boolean;
+  readonly dialBack: boolean;
 }
 
-const HOST_DEFAULT = '0.0.0.0';
 const PORT_DEFAULT = 9000;
 
 export const defineTracker: DefineCommand = (command, runtime) => {
   command
-    .addOption(new Option('--host <host>', 'address to listen on; 0.0.0.0 is all of them').default(HOST_DEFAULT))
+    .addOption(new Option('--host <host>', 'address to listen on').default(EVERYWHERE, 'all of them, IPv6 and IPv4'))
     .addOption(
       new Option('--port <port>', 'port to listen on; 0 is any free one').default(PORT_DEFAULT).argParser(parsePort),
     )
@@ -35,6 +35,12 @@ export const defineTracker: DefineCommand = (command, runtime) => {
     )
     .addOption(
       new Option('--no-peer-exchange', 'peers are not to tell each other of peers: who is not listed is not found'),
+    )
+    .addOption(
+      new Option(
+        '--no-dial-back',
+        'name what peers announce without dialling it first: for a tracker that cannot reach them',
+      ),
     )
     .addHelpText(
       'after',
@@ -66,11 +72,11 @@ function sharedOptions(command: Command): SharedFlags {
 
 async function runTracker(flags: TrackerFlags, { options, mdns }: SharedFlags, runtime: Runtime): Promise<void> {
   const { output, interrupt, services, env } = runtime;
-  const { host, port, store, peerExchange } = flags;
+  const { host, port, store, peerExchange, dialBack } = flags;
   const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
   const { token } = options;
   const tls = trackerTls(options);
-  const tracker = await services.startTracker({ host, port, ...store, dataDir, token, tls, peerExchange });
+  const tracker = await services.startTracker({ host, port, ...store, dataDir, token, tls, peerExchange, dialBack });
   let announced: { close(): Promise<void> } | undefined;
   try {
     output.event({ event: 'listening', url: tracker.url });

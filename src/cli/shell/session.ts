@@ -7,6 +7,7 @@ import type { NodeStatus, PeerNode, SharedEntry, TlsFiles } from '../../peer/api
 import type { TrackerClient } from '../../peer/tracker-client.ts';
 import type { Tracker } from '../../tracker/server.ts';
 import { printable } from '../display-width.ts';
+import { EVERYWHERE } from '../rates.ts';
 import { nodeTls, type GlobalOptions, type Runtime } from '../runtime.ts';
 
 export class ShellSession {
@@ -69,7 +70,7 @@ export class ShellSession {
       trackerUrls: this.#trackerUrls,
       token: this.#token,
       tls: this.#tls,
-      listen: { host: '0.0.0.0', port: 0 },
+      listen: { host: EVERYWHERE, port: 0 },
     });
     this.#node = node;
     this.#registering = node.share([]);

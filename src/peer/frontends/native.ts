@@ -17,7 +17,7 @@ import type { ConnectionEnd } from '../../net/connection-end.ts';
 import type { ConnectionSet } from '../../net/connection-set.ts';
 import { dial } from '../../net/dial.ts';
 import type { FramedConnection, PeerMessage } from '../../net/framed-connection.ts';
-import { acceptHandshake, createHello, dialHandshake, probeHandshake } from '../../net/handshake.ts';
+import { acceptHandshake, createHello, dialHandshake, NO_CONTENT, probeHandshake } from '../../net/handshake.ts';
 import type { Arrival } from '../../net/listener.ts';
 import type { PeerTls } from '../../net/peer-tls.ts';
 import type { SwarmKeys } from '../../net/swarm-key.ts';
@@ -94,12 +94,19 @@ export class NativeFrontend {
     const outcome = await acceptHandshake(connection, {
       accept: (hello) => {
         const contentId = contentIdFromBytes(hello.contentId);
+        if (contentId === NO_CONTENT)
+          return { hello: this.#hello(contentId, false), swarmKey: this.#host.swarmKeys(contentId) };
         session = this.#host.sessionOf(contentId);
         if (session === undefined) return { refuse: createGoodbye('unknown-content', 'this node does not have it') };
         return { hello: this.#hello(contentId, session.swarm.isComplete), swarmKey: this.#host.swarmKeys(contentId) };
       },
     }).catch((error: unknown) => ({ type: 'failed' as const, error }));
-    if (outcome.type !== 'linked' || session === undefined) return;
+    if (outcome.type !== 'linked') return;
+    if (session === undefined) {
+      // it wanted to know who is here, and has proved more than it had to
+      connection.close(createGoodbye('leaving'));
+      return;
+    }
     arrival.proven();
     const { host } = connection.remoteAddress;
     const port = outcome.remote.listenPort === 0 ? connection.remoteAddress.port : outcome.remote.listenPort;

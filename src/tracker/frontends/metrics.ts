@@ -80,6 +80,10 @@ export function createMetrics(registry: Registry, now: () => number): Metrics {
         ['direction="up"', figures.bytesUp],
         ['direction="down"', figures.bytesDown],
       ]);
+      family('dial_backs_total', 'counter', 'Announced addresses that were dialled, by whether their peer answered.', [
+        ['answered="yes"', figures.dialBacksAnswered],
+        ['answered="no"', figures.dialBacksSilent],
+      ]);
       family('calls_total', 'counter', 'Calls answered.', [...calls]);
       lines.push('# HELP shoal_tracker_call_seconds Time from a call to its answer.');
       lines.push('# TYPE shoal_tracker_call_seconds histogram');

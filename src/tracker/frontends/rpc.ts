@@ -13,6 +13,7 @@ import {
 import { contentIdFromBytes, digestBytes, toHex, type ContentId } from '../../content/digest.ts';
 import { dialectsFromWire, dialectsToWire } from '../../contract/dialects.ts';
 import { offenceFromWire } from '../../contract/offences.ts';
+import { reachabilityToWire } from '../../contract/reachability.ts';
 import {
   TrackerService,
   type LocateRequest,
@@ -47,11 +48,12 @@ export interface RpcOptions {
 
 export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router: ConnectRouter) => void {
   const service: ServiceImpl<typeof TrackerService> = {
-    register(request, context) {
+    async register(request, context) {
       const caller = context.values.get(callerKey);
+      const peerId = peerIdIn(request.peerId);
       const unknown = registry.register(
         {
-          peerId: peerIdIn(request.peerId),
+          peerId,
           addresses: request.addresses.map(({ host, port }) => ({ host, port })),
           dialects: dialectsFromWire(request.dialects),
           agent: request.agent,
@@ -65,6 +67,7 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
         observedHost: caller.observedHost,
         unknownContentIds: unknown.map(digestBytes),
         peerExchangeOff: !peerExchange,
+        reachability: reachabilityToWire(await registry.reachability(peerId)),
       };
     },
 
@@ -179,12 +182,13 @@ export function renewCall(registry: Registry, request: RenewRequest): MessageIni
     moved.down += Number(bytesDown);
   }
   const changes = request.changes.map(changeIn);
-  const { known, news, unknownContentIds } = registry.renew(peerIdIn(request.peerId), changes, moved);
+  const { known, news, unknownContentIds, reachability } = registry.renew(peerIdIn(request.peerId), changes, moved);
   return {
     known,
     leaseMs: registry.leaseMs,
     swarms: news.map(newsOut),
     unknownContentIds: unknownContentIds.map(digestBytes),
+    reachability: reachabilityToWire(reachability),
   };
 }
 

@@ -37,6 +37,8 @@ export interface StoredPeer {
   readonly kind: 'native' | 'plain';
   readonly peerId: string;
   readonly addresses: readonly Address[];
+  /** Where others may be sent; undefined: to all of them. Told between trackers; what is restored is offline and needs none. */
+  readonly reachable?: readonly Address[] | undefined;
   readonly dialects: readonly Dialect[];
   readonly agent: string;
   readonly lastSeenMs: number;
