@@ -31,7 +31,7 @@ async function createWatched(answer?: (address: string) => boolean, isPrivate = 
   const announcer = bench.join(999);
   await bench.publish(announcer, 'a.bin', manifest);
   bench.registry.leave(announcer);
-  for (const { answer: end } of dials) end(true);
+  for (const dialled of dials) dialled.answer(true);
   await settle();
   dials.length = 0;
   return { bench, dials, manifest };
@@ -239,7 +239,7 @@ describe('a peer of the plain calls', () => {
       { kind: 'range', name: 'plain.bin', byteCount: 16 },
       { kind: 'range', name: 'plain.bin', byteCount: 16 },
     ]);
-    expect(sourcesOf(bench).toSorted()).toEqual(['10.0.0.1', '198.51.100.8']);
+    expect(new Set(sourcesOf(bench))).toEqual(new Set(['10.0.0.1', '198.51.100.8']));
   });
 });
 

@@ -3,6 +3,7 @@
  * or, with a certificate, over TLS. The first bytes of a connection choose its server; neither server listens itself. Owns sockets
  * and sessions and closes them in bounded time; knows nothing of what is said over them.
  */
+import { once } from 'node:events';
 import { createServer as createHttp1, STATUS_CODES, type RequestListener, type Server as Http1Server } from 'node:http';
 import {
   createServer as createHttp2,
@@ -245,18 +246,15 @@ function lookAtFirstBytes(socket: Socket, timeoutMs: number, then: (head: Buffer
 }
 
 /** `::` is all addresses of both families; on a machine without IPv6, those of IPv4. */
-function listening(server: Server, host: string, port: number): Promise<AddressInfo> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
-      const isAlone = host === '::' && ['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(systemErrorCode(error));
-      if (isAlone) listening(server, '0.0.0.0', port).then(resolve, reject);
-      else reject(error);
-    });
-    server.listen({ host, port, backlog: limits.TRACKER_BACKLOG }, () => {
-      server.removeAllListeners('error');
-      resolve(server.address() as AddressInfo);
-    });
-  });
+async function listening(server: Server, host: string, port: number): Promise<AddressInfo> {
+  try {
+    server.listen({ host, port, backlog: limits.TRACKER_BACKLOG });
+    await once(server, 'listening');
+    return server.address() as AddressInfo;
+  } catch (error) {
+    if (host !== '::' || !['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(systemErrorCode(error))) throw error;
+    return listening(server, '0.0.0.0', port);
+  }
 }
 
 function ending(server: Server): Promise<void> {

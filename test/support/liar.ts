@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { chunkBytes, type ChunkLayout } from '../../src/content/chunk-layout.ts';
-import { toHex, type ContentId } from '../../src/content/digest.ts';
+import { contentIdFromBytes, toHex, type ContentId } from '../../src/content/digest.ts';
 import {
   FRAGMENT_BYTES_MAX,
   GRANTS_PER_LINK_MAX,
@@ -14,9 +14,10 @@ import {
 import { formatAddress } from '../../src/net/address.ts';
 import { ConnectionSet } from '../../src/net/connection-set.ts';
 import type { FramedConnection } from '../../src/net/framed-connection.ts';
-import { acceptHandshake, createHello } from '../../src/net/handshake.ts';
+import { acceptHandshake, createHello, NO_CONTENT } from '../../src/net/handshake.ts';
 import { openSwarmKey } from '../../src/net/swarm-key.ts';
 import { listen, type Arrival } from '../../src/net/listener.ts';
+import type { HelloMessage } from '../../src/wire/messages.ts';
 
 export interface Liar {
   readonly host: string;
@@ -49,17 +50,24 @@ export async function startLiar(
   let liesTold = 0;
 
   const accept = async (connection: FramedConnection, arrival: Arrival): Promise<void> => {
-    const hello = createHello({
-      contentId,
-      complete: true,
-      uploadDisabled: false,
-      listenPort: listener.address.port,
-      features: 0,
-      peerId,
-      inFlightBytesMax: IN_FLIGHT_BYTES_MAX,
-      grantsMax: GRANTS_PER_LINK_MAX,
+    const helloOf = (about: ContentId): HelloMessage =>
+      createHello({
+        contentId: about,
+        complete: true,
+        uploadDisabled: false,
+        listenPort: listener.address.port,
+        features: 0,
+        peerId,
+        inFlightBytesMax: IN_FLIGHT_BYTES_MAX,
+        grantsMax: GRANTS_PER_LINK_MAX,
+      });
+    // the tracker asks who is here: about that it tells the truth
+    const outcome = await acceptHandshake(connection, {
+      accept: (hello) =>
+        contentIdFromBytes(hello.contentId) === NO_CONTENT
+          ? { hello: helloOf(NO_CONTENT), swarmKey: openSwarmKey(NO_CONTENT) }
+          : { hello: helloOf(contentId), swarmKey },
     });
-    const outcome = await acceptHandshake(connection, { accept: () => ({ hello, swarmKey }) });
     if (outcome.type !== 'linked') return;
     arrival.proven();
     let nextGrantId = 0;
