@@ -313,6 +313,8 @@ export const OFFENDERS_MAX = 10_000;
 
 // ---- journal ---------------------------------------------------------------------------------------------------------------
 
+/** The journal's records of finished chunks are written together, this long after the first. */
+export const JOURNAL_COALESCE_MS = 20;
 /** Data is synced and a barrier written after this many bytes, or this long with dirty data. */
 export const JOURNAL_SYNC_BYTES = 64 * MiB;
 export const JOURNAL_SYNC_MS = 5_000;

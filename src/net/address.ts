@@ -2,7 +2,7 @@
  * Addresses as text and as bytes: `host:port` with brackets around IPv6, one form for each address, and which of them are this
  * machine. Looks nothing up.
  */
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 as isIPv6Slowly } from 'node:net';
 import { ShoalError } from '../errors.ts';
 
 export interface Address {
@@ -94,6 +94,11 @@ export function hostFromBytes(bytes: Uint8Array): string {
     groups.push((((bytes[at] as number) << 8) | (bytes[at + 1] as number)).toString(16));
   // the URL parser owns the rule for the short form
   return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1);
+}
+
+/** Node compiles a large pattern at the first call (some milliseconds), which an IPv4 address or a name is not worth. */
+function isIPv6(host: string): boolean {
+  return host.includes(':') && isIPv6Slowly(host);
 }
 
 /** `host` passes isIPv6 and has no zone. */

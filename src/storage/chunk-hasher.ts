@@ -41,8 +41,9 @@ interface Whole {
   readonly id: number;
   readonly path: string;
   stream: Sha256Stream;
-  /** Verified chunks before their turn, by position. */
+  /** Verified chunks before their turn, by position; and their positions, ascending. */
   readonly kept: Map<number, Kept>;
+  readonly keptOrder: number[];
   keptBytes: number;
   /** The file has good bytes up to here. */
   writtenTo: number;
@@ -83,6 +84,7 @@ export class ChunkHasher {
       path,
       stream: this.#lanes.begin(),
       kept: new Map(),
+      keptOrder: [],
       keptBytes: 0,
       writtenTo: 0,
       size: undefined,
@@ -170,9 +172,10 @@ export class ChunkHasher {
   #keep(whole: Whole, position: number, chunk: Kept): boolean {
     if (position < whole.stream.byteCount || whole.kept.has(position)) return false;
     whole.kept.set(position, { id: chunk.id, bytes: chunk.bytes });
+    whole.keptOrder.splice(placeOf(whole.keptOrder, position), 0, position);
     whole.keptBytes += chunk.bytes.length;
     while (whole.keptBytes > this.#aheadBytesMax && whole.kept.size > 1) {
-      const last = Math.max(...whole.kept.keys());
+      const last = whole.keptOrder.at(-1) as number;
       // not told yet that it was kept: the answer says that it is not
       if (last === position) {
         this.#forget(whole, last);
@@ -187,6 +190,7 @@ export class ChunkHasher {
     const kept = whole.kept.get(position);
     if (kept === undefined) return undefined;
     whole.kept.delete(position);
+    whole.keptOrder.splice(placeOf(whole.keptOrder, position), 1);
     whole.keptBytes -= kept.bytes.length;
     return kept;
   }
@@ -236,7 +240,7 @@ export class ChunkHasher {
     const buffer = this.#readBuffer;
     // up to the next chunk that is kept: what follows is in memory
     let end = Math.min(whole.writtenTo, at + buffer.length);
-    for (const position of whole.kept.keys()) if (position > at && position < end) end = position;
+    end = Math.min(end, whole.keptOrder[placeOf(whole.keptOrder, at + 1)] ?? end);
     let filled = 0;
     while (filled < end - at) {
       const byteCount = readSync(whole.descriptor, buffer, filled, end - at - filled, at + filled);
@@ -265,4 +269,15 @@ export class ChunkHasher {
     this.#events.whole(whole.id, this.#lanes.digest(whole.stream));
     this.closeWhole(whole.id);
   }
+}
+
+/** Index of the first of these ascending numbers that is not below `value`. */
+function placeOf(ascending: readonly number[], value: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ascending[middle] as number) < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
