@@ -5,33 +5,19 @@
  */
 import { Bitfield } from '../content/bitfield.ts';
 import { chunkBytes } from '../content/chunk-layout.ts';
-import {
-  CANCEL_ANSWER_MS,
-  CHECKING_BYTES_MAX,
-  DOWN_FIRST_RATE_BYTES_PER_SECOND,
-  ENDGAME_CHECK_MS,
-  HEARD_SETTLED_MS,
-  IN_FLIGHT_BYTES_MAX,
-  IN_FLIGHT_CHUNKS_MIN,
-  IN_FLIGHT_CHUNKS_PER_SOURCE_MIN,
-  OVERDUE_CHECK_MS,
-  SINGLE_CHOICE_MS,
-  SNUBS_MAX,
-  SNUB_MEMORY_MS,
-  SNUB_RETRY_MS,
-} from '../limits.ts';
-import { BottleneckMeter, downloadBottleneck, type Bottleneck, type DownloadFacts } from './bottleneck.ts';
+import { ENDGAME_CHECK_MS, OVERDUE_CHECK_MS } from '../limits.ts';
 import { ChunkPicker } from './chunk-picker.ts';
-import { countReasons, requestReason, waitingReason, type ChunkReason, type ReasonCounts } from './chunk-reasons.ts';
 import type { SwarmContext } from './context.ts';
 import { DownLimit } from './down-limit.ts';
-import { medianRateOf } from './endgame.ts';
+import { DownloadReasons } from './download-reasons.ts';
 import { RateMeter } from './estimators.ts';
-import type { LinkId, StallReason, SwarmMessage } from './facts.ts';
+import type { LinkId, SwarmMessage } from './facts.ts';
+import { InFlightWindow } from './in-flight-window.ts';
+import { LateSources } from './late-sources.ts';
 import type { Neighbour, Request } from './neighbour.ts';
 import { RequestLedger, type IncomingFragment } from './requests.ts';
 import { SecondSources } from './second-sources.ts';
-import { SharedLink } from './shared-link.ts';
+import { SingleSource } from './single-source.ts';
 import { Pacing } from './pacing.ts';
 import { UrgentChunks } from './urgent.ts';
 
@@ -50,18 +36,19 @@ export class Download {
   readonly #limit: DownLimit;
   readonly #pacing: Pacing;
   readonly #meter = new RateMeter();
-  readonly #startedAtMs: number;
   #completeNeighbours = 0;
   #diskPaused = false;
   #wastedBytes = 0;
-  #soleLink: LinkId | undefined;
   #nextCheckMs: number;
   #lastGainedMs: number;
   /** Neighbours told to wait, longest first. */
   readonly #waiting = new Set<LinkId>();
   readonly #secondSources: SecondSources;
-  readonly #bottleneck = new BottleneckMeter();
-  readonly #sharedLink = new SharedLink();
+  readonly #window: InFlightWindow;
+  readonly #single: SingleSource;
+  readonly #late: LateSources;
+  /** Why it does not move, for people. */
+  readonly why: DownloadReasons;
 
   constructor(context: SwarmContext, nowMs: number) {
     this.#context = context;
@@ -75,7 +62,28 @@ export class Download {
     this.#urgent = new UrgentChunks(context.have, this.#picker, nowMs);
     this.#limit = context.options.downLimit ?? new DownLimit(context.options.downBytesPerSecond, nowMs);
     this.#pacing = new Pacing(context, this.#limit, nowMs);
-    this.#startedAtMs = nowMs;
+    this.#window = new InFlightWindow(context, this.#ledger, this.#meter);
+    this.#single = new SingleSource(context, nowMs);
+    this.#late = new LateSources(context, {
+      ledger: this.#ledger,
+      picker: this.#picker,
+      single: this.#single,
+      takeBack: (request, atMs) => {
+        this.#cancel(request, atMs);
+        this.#backToMissing(request.chunkIndex);
+      },
+    });
+    this.why = new DownloadReasons(context, () => ({
+      wanted: this.#wanted,
+      picker: this.#picker,
+      ledger: this.#ledger,
+      pacing: this.#pacing,
+      meter: this.#meter,
+      wantsMore: this.wantsMore,
+      isDiskPaused: this.#diskPaused,
+      lastGainedMs: this.#lastGainedMs,
+      completeCount: this.#completeNeighbours,
+    }));
     this.#nextCheckMs = nowMs;
     this.#lastGainedMs = nowMs;
   }
@@ -158,10 +166,7 @@ export class Download {
       // a chunk that is being checked is whole: its source is no longer needed
       if (request.state !== 'checking') this.#giveUp(neighbour, request);
     }
-    if (this.#soleLink === neighbour.link) {
-      this.#soleLink = undefined;
-      this.#rearmAll();
-    }
+    if (this.#single.giveUp(neighbour.link)) this.#rearmAll();
     this.#nextCheckMs = nowMs;
   }
 
@@ -195,11 +200,11 @@ export class Download {
   ): number | 'nothing-needed' | 'busy' | 'disk' {
     if (!this.wantsMore) return 'nothing-needed';
     if (this.#diskPaused) return 'disk';
-    if (this.#context.options.single && !this.#isSole(neighbour, nowMs))
-      return this.#soleLink === undefined ? 'busy' : 'nothing-needed';
-    if (!this.#hasRoom(neighbour, nowMs)) return 'busy';
+    if (this.#context.options.single && !this.#single.isSole(neighbour, nowMs))
+      return this.#single.isChosen ? 'nothing-needed' : 'busy';
+    if (!this.#window.hasRoom(neighbour, nowMs)) return 'busy';
     if (!this.#pacing.hasRoom(neighbour, nowMs)) return 'busy';
-    if (neighbour.snubbed && !this.#mayRetrySnubbed(neighbour, nowMs)) return this.#onlyFrom(neighbour);
+    if (neighbour.snubbed && !this.#late.mayRetry(neighbour, nowMs)) return this.#late.onlyFrom(neighbour);
     const chunk = this.#pick(neighbour, suggestions, nowMs);
     return chunk < 0 ? 'nothing-needed' : chunk;
   }
@@ -228,73 +233,7 @@ export class Download {
   }
 
   #mayTakeMore(neighbour: Neighbour, nowMs: number): boolean {
-    return this.#hasRoom(neighbour, nowMs) && this.#pacing.hasRoom(neighbour, nowMs);
-  }
-
-  /**
-   * Whether one more chunk may be requested. The measured window bounds what queues up before our own downlink; but every source
-   * keeps two chunks on the way even so, because an uploader that is told to wait stands idle until it is woken.
-   */
-  #hasRoom(neighbour: Neighbour, nowMs: number): boolean {
-    const inFlight = this.#ledger.inFlightBytes;
-    const { chunkSize } = this.#context.layout;
-    if (inFlight === 0) return true;
-    if (inFlight + chunkSize > IN_FLIGHT_BYTES_MAX) return false;
-    // what waits for its digest or the disk is not moved sooner by more of it, but it does leave the processor's caches
-    if (this.#ledger.checkingCount * chunkSize > CHECKING_BYTES_MAX) return false;
-    return (
-      neighbour.requests.size < IN_FLIGHT_CHUNKS_PER_SOURCE_MIN || inFlight + chunkSize <= this.#inFlightMax(nowMs)
-    );
-  }
-
-  #inFlightMax(nowMs: number): number {
-    const { chunkSize } = this.#context.layout;
-    const rate = this.#meter.current(nowMs) || DOWN_FIRST_RATE_BYTES_PER_SECOND;
-    let activeSources = 0;
-    for (const neighbour of this.#context.neighbours.values()) if (neighbour.requests.size > 0) activeSources++;
-    const roundTripS = this.#context.roundTrips.medianMs / 1000;
-    const wanted = Math.max(
-      IN_FLIGHT_CHUNKS_MIN * chunkSize,
-      2 * rate * roundTripS + 2 * chunkSize * activeSources,
-      rate * 0.1,
-    );
-    return wanted;
-  }
-
-  #isSole(neighbour: Neighbour, nowMs: number): boolean {
-    if (this.#soleLink !== undefined) return this.#soleLink === neighbour.link;
-    const able = [...this.#context.neighbours.values()].filter((one) => one.wantedCount > 0 && !one.snubbed);
-    const allMeasured = able.every((one) => one.rttMs !== undefined);
-    if (
-      nowMs - this.#startedAtMs < SINGLE_CHOICE_MS &&
-      !(allMeasured && nowMs - this.#startedAtMs > SINGLE_CHOICE_MS / 2)
-    )
-      return false;
-    const rttOf = (one: Neighbour): number => one.rttMs ?? Number.POSITIVE_INFINITY;
-    let best: Neighbour | undefined;
-    for (const one of able) if (best === undefined || rttOf(one) < rttOf(best)) best = one;
-    this.#soleLink = best?.link;
-    return best === neighbour;
-  }
-
-  /** Whether a snubbed neighbour is asked for a chunk as others are: its time has come again. */
-  #mayRetrySnubbed(neighbour: Neighbour, nowMs: number): boolean {
-    if (neighbour.requests.size > 0) return false;
-    const lastSnub = neighbour.snubTimesMs[neighbour.snubTimesMs.length - 1] ?? Number.NEGATIVE_INFINITY;
-    return nowMs - lastSnub >= SNUB_RETRY_MS;
-  }
-
-  /** A chunk that this neighbour has and none that is not snubbed. */
-  #onlyFrom(neighbour: Neighbour): number | 'busy' {
-    if (neighbour.requests.size > 0) return 'busy';
-    const others = [...this.#context.neighbours.values()].filter((other) => other !== neighbour && !other.snubbed);
-    for (
-      let chunk = this.#picker.pickInOrder(neighbour.theirs);
-      chunk >= 0;
-      chunk = this.#picker.pickInOrder(neighbour.theirs, chunk + 1)
-    )
-      if (!others.some(({ theirs }) => theirs.has(chunk))) return chunk;
-    return 'busy';
+    return this.#window.hasRoom(neighbour, nowMs) && this.#pacing.hasRoom(neighbour, nowMs);
   }
 
   // ---- bytes ---------------------------------------------------------------------------------------------------------------
@@ -422,10 +361,8 @@ export class Download {
     if (nowMs < this.#nextCheckMs) return;
     const endgame = this.#picker.pickableCount === 0;
     this.#nextCheckMs = nowMs + (endgame ? ENDGAME_CHECK_MS : OVERDUE_CHECK_MS);
-    this.#sharedLink.sample(nowMs, this.#context.neighbours.values());
-    this.#bottleneck.add(nowMs, downloadBottleneck(this.#facts(nowMs)));
-    this.#snubOverdue(nowMs);
-    this.#banMute(nowMs);
+    this.why.look(nowMs);
+    this.#late.check(nowMs);
     if (endgame && !this.#pacing.isHolding(nowMs))
       for (const better of this.#secondSources.plan(nowMs)) if (better.declined !== 'no') this.#rearm(better);
     if (!endgame && this.#context.options.order === 'in-order') this.#hurry(nowMs);
@@ -437,133 +374,6 @@ export class Download {
   #hurry(nowMs: number): void {
     const isUrgent = (chunkIndex: number): boolean => this.#urgent.isUrgent(chunkIndex);
     for (const better of this.#secondSources.plan(nowMs, isUrgent)) if (better.declined !== 'no') this.#rearm(better);
-  }
-
-  /** Why no chunk has come for a while; null while chunks come. */
-  stallReason(nowMs: number): StallReason | null {
-    if (!this.wantsMore || nowMs - this.#lastGainedMs < 1_000) return null;
-    if (this.#diskPaused) return 'disk';
-    if (this.#ledger.openCount > 0) return this.#meter.current(nowMs) > 0 ? null : 'slow-source';
-    if (this.#ledger.checkingCount > 0) return 'hashing';
-    if (this.#pacing.isHolding(nowMs)) return 'rate-limit';
-    for (const neighbour of this.#context.neighbours.values()) if (neighbour.wantedCount > 0) return 'choked';
-    return 'no-source';
-  }
-
-  /** What it waits for most; null: not known yet, or nothing is wanted. */
-  bottleneck(nowMs: number): Bottleneck | null {
-    return this.wantsMore ? this.#bottleneck.at(nowMs) : null;
-  }
-
-  /** How many chunks do not move, by reason. */
-  reasons(nowMs: number): ReasonCounts {
-    if (!this.wantsMore) return {};
-    const sourcelessCount = this.#completeNeighbours > 0 ? 0 : this.#picker.sourcelessCount;
-    const usual = medianRateOf(this.#context.neighbours.values());
-    const reasons: (ChunkReason | null)[] = [];
-    for (const [, requests] of this.#ledger.chunks()) reasons.push(this.#requestReason(requests, usual, nowMs));
-    return countReasons(
-      {
-        sourcelessCount,
-        otherCount: this.#picker.pickableCount - sourcelessCount,
-        reason: waitingReason(this.#facts(nowMs)),
-      },
-      reasons,
-    );
-  }
-
-  /** Why a missing chunk does not move; null: we have it or do not want it, or its bytes are coming. */
-  reasonOf(chunkIndex: number, nowMs: number): ChunkReason | null {
-    if (this.#context.have.has(chunkIndex) || !this.#wanted.has(chunkIndex)) return null;
-    const requests = this.#ledger.of(chunkIndex);
-    if (requests.length > 0)
-      return this.#requestReason(requests, medianRateOf(this.#context.neighbours.values()), nowMs);
-    if (this.#completeNeighbours === 0 && this.#picker.availability(chunkIndex) === 0) return 'no-source';
-    return waitingReason(this.#facts(nowMs));
-  }
-
-  /** Of several requests for a chunk the one that moves counts. */
-  #requestReason(requests: readonly Request[], usual: number, nowMs: number): ChunkReason | null {
-    let reason: ChunkReason | null = 'requested';
-    for (const request of requests) {
-      const sinceMs = nowMs - request.firstByteAtMs;
-      reason = requestReason({
-        state: request.state !== 'checking' ? 'open' : request.isVerified ? 'writing' : 'hashing',
-        receivedBytes: request.receivedBytes,
-        silentMs: nowMs - request.lastByteAtMs,
-        bytesPerSecond: sinceMs > 200 ? (request.receivedBytes * 1000) / sinceMs : undefined,
-        usualBytesPerSecond: this.#context.neighbours.size > 1 ? usual : undefined,
-      });
-      if (reason === null) return null;
-    }
-    return reason;
-  }
-
-  #facts(nowMs: number): DownloadFacts {
-    let [writingCount, ableCount, toldToWaitCount, snubbedCount] = [0, 0, 0, 0];
-    for (const request of this.#ledger.wholeRequests()) if (request.isVerified) writingCount++;
-    for (const neighbour of this.#context.neighbours.values()) {
-      if (neighbour.wantedCount === 0 && !hasOpenRequest(neighbour)) continue;
-      ableCount++;
-      if (neighbour.snubbed) snubbedCount++;
-      else if (neighbour.declined === 'busy' && neighbour.wantedCount > 0) toldToWaitCount++;
-    }
-    return {
-      isDiskPaused: this.#diskPaused,
-      isCheckingFull: this.#ledger.checkingCount * this.#context.layout.chunkSize > CHECKING_BYTES_MAX,
-      hashingCount: this.#ledger.checkingCount - writingCount,
-      writingCount,
-      isRateLimited: this.#pacing.isHolding(nowMs),
-      ableCount,
-      toldToWaitCount,
-      snubbedCount,
-      isLinkShared: this.#sharedLink.isShared,
-    };
-  }
-
-  #snubOverdue(nowMs: number): void {
-    for (const neighbour of this.#context.neighbours.values()) {
-      const overdue: Request[] = [];
-      for (const request of neighbour.requests.values())
-        if (request.state === 'open' && this.#ledger.overdueAtMs(neighbour, request) <= nowMs) overdue.push(request);
-      if (overdue.length === 0) continue;
-      for (const request of overdue) {
-        this.#cancel(request, nowMs);
-        this.#backToMissing(request.chunkIndex);
-      }
-      neighbour.snubbed = true;
-      neighbour.snubTimesMs.push(nowMs);
-      while ((neighbour.snubTimesMs[0] ?? nowMs) < nowMs - SNUB_MEMORY_MS) neighbour.snubTimesMs.shift();
-      if (this.#soleLink === neighbour.link) this.#soleLink = undefined;
-      if (neighbour.snubTimesMs.length < SNUBS_MAX) continue;
-      // every one of them needed a new grant, which a dead path would not have brought; a slow source that is the only one is waited for
-      if (neighbour.receivedBytes === 0 && this.#hasOthersThan(neighbour))
-        this.#context.misbehaved(neighbour, 'undelivered', 'it grants chunks, and none of their bytes ever comes');
-      else this.#context.close(neighbour, 'timeout', 'three requests not answered in time');
-    }
-  }
-
-  /** Who has never given a byte and leaves a cancel without its answer, though it goes on talking, never meant to deliver. */
-  #banMute(nowMs: number): void {
-    for (const neighbour of [...this.#context.neighbours.values()]) {
-      const isMute =
-        neighbour.snubbed &&
-        neighbour.receivedBytes === 0 &&
-        [...neighbour.requests.values()].some(
-          ({ state, cancelledAtMs }) =>
-            state === 'cancelled' && neighbour.heardAtMs - cancelledAtMs >= CANCEL_ANSWER_MS,
-        );
-      if (!isMute) neighbour.muteSinceMs = undefined;
-      else if (nowMs - (neighbour.muteSinceMs ??= nowMs) >= HEARD_SETTLED_MS)
-        this.#context.misbehaved(neighbour, 'undelivered', 'it neither gives what it was asked for nor takes it back');
-    }
-  }
-
-  /** Whether somebody else gives us chunks, and has more for us. */
-  #hasOthersThan(neighbour: Neighbour): boolean {
-    for (const other of this.#context.neighbours.values())
-      if (other !== neighbour && !other.snubbed && other.receivedBytes > 0 && other.wantedCount > 0) return true;
-    return false;
   }
 
   // ---- moving chunks between states -------------------------------------------------------------------------------------------
@@ -646,9 +456,4 @@ export class Download {
       wantedCount: Math.min(neighbour.wantedCount, 0xffff),
     });
   }
-}
-
-function hasOpenRequest({ requests }: Neighbour): boolean {
-  for (const { state } of requests.values()) if (state === 'open') return true;
-  return false;
 }

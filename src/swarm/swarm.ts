@@ -209,22 +209,22 @@ export class Swarm {
 
   /** Why nothing moves; null while something does, or when we are complete. */
   stallReason(nowMs: number): StallReason | null {
-    return this.#download.stallReason(nowMs);
+    return this.#download.why.stallReason(nowMs);
   }
 
   /** What a download waits for most; null: not known yet, or nothing is wanted. */
   bottleneck(nowMs: number): Bottleneck | null {
-    return this.#download.bottleneck(nowMs);
+    return this.#download.why.bottleneck(nowMs);
   }
 
   /** How many chunks do not move, by reason. */
   reasons(nowMs: number): ReasonCounts {
-    return this.#download.reasons(nowMs);
+    return this.#download.why.reasons(nowMs);
   }
 
   /** Why a chunk does not move; null: we have it, or its bytes are coming. */
   reasonOf(chunkIndex: number, nowMs: number): ChunkReason | null {
-    return this.#download.reasonOf(chunkIndex, nowMs);
+    return this.#download.why.reasonOf(chunkIndex, nowMs);
   }
 
   // ---- facts ---------------------------------------------------------------------------------------------------------------
