@@ -1,5 +1,5 @@
 /** What the main thread and a folder worker say to each other. */
-import type { Sha256Hex } from '../content/digest.ts';
+import { digestBytes, SHA256_BYTES, type Sha256Hex } from '../content/digest.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { FileStamp } from './file-stamp.ts';
 
@@ -25,6 +25,29 @@ export interface PackedFile extends ExpectedFile {
   readonly executable: boolean;
 }
 
+/** Packed files on their way to a thread: an object for each costs more than what is done with it there. */
+export interface PackedList {
+  readonly paths: readonly string[];
+  readonly offsets: Float64Array<ArrayBuffer>;
+  readonly sizes: Float64Array<ArrayBuffer>;
+  /** 32 bytes for each. */
+  readonly digests: Uint8Array<ArrayBuffer>;
+  /** 1 for a file that may be executed. */
+  readonly executables: Uint8Array<ArrayBuffer>;
+}
+
+export function packList(files: readonly PackedFile[]): PackedList {
+  const digests = new Uint8Array(files.length * SHA256_BYTES);
+  for (const [index, { sha256 }] of files.entries()) digests.set(digestBytes(sha256), index * SHA256_BYTES);
+  return {
+    paths: files.map(({ path }) => path),
+    offsets: Float64Array.from(files, ({ offset }) => offset),
+    sizes: Float64Array.from(files, ({ size }) => size),
+    digests,
+    executables: Uint8Array.from(files, ({ executable }) => (executable ? 1 : 0)),
+  };
+}
+
 export type FolderTask =
   /** The bytes of the pieces, one after the other. */
   | { readonly type: 'read'; readonly pieces: readonly FilePiece[] }
@@ -35,7 +58,7 @@ export type FolderTask =
       readonly type: 'unpack';
       readonly source: string;
       readonly folder: string;
-      readonly files: readonly PackedFile[];
+      readonly files: PackedList;
       readonly sync: boolean;
     }
   /** Moves files from below one folder to below another of the same file system, over those that are there. */

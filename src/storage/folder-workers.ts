@@ -4,7 +4,15 @@ import { Worker } from 'node:worker_threads';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { cancelledError } from './disk-error.ts';
-import type { ExpectedFile, FilePiece, FolderAnswer, FolderOrder, FolderTask, PackedFile } from './folder-orders.ts';
+import {
+  packList,
+  type ExpectedFile,
+  type FilePiece,
+  type FolderAnswer,
+  type FolderOrder,
+  type FolderTask,
+  type PackedFile,
+} from './folder-orders.ts';
 import type { FileStamp } from './file-stamp.ts';
 import { workerUrl } from './worker-url.ts';
 
@@ -119,7 +127,7 @@ export function createFolderWorkers(
       return (await Promise.all(parts)).flat();
     },
     async unpack(source, folder, files, { sync }) {
-      const parts = inOrders(files).map((part) => run({ type: 'unpack', source, folder, files: part, sync }));
+      const parts = inOrders(files).map((part) => run({ type: 'unpack', source, folder, files: packList(part), sync }));
       // none is left at work when an error leaves: the caller may delete what they write
       const results = await Promise.allSettled(parts);
       for (const result of results) if (result.status === 'rejected') throw result.reason;
