@@ -482,6 +482,10 @@ export const FOLDER_PARALLEL_GETS = 4;
 export const FOLDER_WORKERS_MAX = 2;
 export const FOLDER_ORDER_FILES_MAX = 256;
 export const FOLDER_ORDER_BYTES_MAX = 4 * MiB;
+/** Lists of files of folders that such a thread keeps for reading; a folder whose list is gone is told again. */
+export const FOLDER_TABLES_MAX = 8;
+/** Buffers of one chunk that are kept between reads. */
+export const FOLDER_SPARE_BUFFERS_MAX = 8;
 /** Leaving the tracker may take this long when a node closes; then its lease runs out by itself. */
 export const LEAVE_TIMEOUT_MS = 1_000;
 /** A call to the tracker not answered after this counts as failed. */

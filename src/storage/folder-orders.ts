@@ -2,14 +2,7 @@
 import { digestBytes, SHA256_BYTES, type Sha256Hex } from '../content/digest.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { FileStamp } from './file-stamp.ts';
-
-/** Bytes of one file, which has to be as it was when it was indexed. */
-export interface FilePiece {
-  readonly path: string;
-  readonly stamp: FileStamp;
-  readonly offset: number;
-  readonly byteCount: number;
-}
+import type { PlacedTable } from './placed-files.ts';
 
 /** A file below a folder, as it should be. */
 export interface ExpectedFile {
@@ -49,8 +42,13 @@ export function packList(files: readonly PackedFile[]): PackedList {
 }
 
 export type FolderTask =
-  /** The bytes of the pieces, one after the other. */
-  | { readonly type: 'read'; readonly pieces: readonly FilePiece[] }
+  /** The bytes from `start` on of the content whose files were told under this number, as many as the buffer has, which comes back. */
+  | {
+      readonly type: 'read';
+      readonly tableId: number;
+      readonly start: number;
+      readonly buffer: Uint8Array<ArrayBuffer>;
+    }
   /** Which of the files are there and right. */
   | { readonly type: 'compare'; readonly folder: string; readonly files: readonly ExpectedFile[] }
   /** Makes files of the bytes at `source`; each has to have its digest. `sync`: and makes each of them durable. */
@@ -67,6 +65,12 @@ export type FolderTask =
   | { readonly type: 'stamps'; readonly folder: string; readonly paths: readonly string[] }
   /** Makes all that was written to the file system of this folder durable, if the system can do that. */
   | { readonly type: 'sync'; readonly folder: string };
+
+/** The files of a folder, for orders that follow. Of the lists it was told the thread keeps the last FOLDER_TABLES_MAX. */
+export interface FolderTableNews {
+  readonly tableId: number;
+  readonly table: PlacedTable;
+}
 
 export interface FolderOrder {
   readonly id: number;

@@ -3,19 +3,10 @@
  * that the files are as they were indexed: the receiver does the rest.
  */
 import type { ChunkLayout } from '../content/chunk-layout.ts';
-import { ShoalError } from '../errors.ts';
+import type { ShoalError } from '../errors.ts';
 import { isAboutTheFile, readerOver, type ContentReader } from './content-reader.ts';
-import type { FilePiece } from './folder-orders.ts';
 import { FolderTaskError, type FolderWorkers } from './folder-workers.ts';
-import type { FileStamp } from './file-stamp.ts';
-
-/** A file whose bytes are in the content, in their order. */
-export interface PlacedFile {
-  readonly path: string;
-  readonly stamp: FileStamp;
-  /** In the folder content. */
-  readonly offset: number;
-}
+import type { PlacedFile } from './placed-files.ts';
 
 export interface FolderReaderOptions {
   readonly layout: ChunkLayout;
@@ -32,12 +23,8 @@ export function createFolderReader({ layout, listing, files, workers, onFailure 
     const fromListing = Math.max(0, Math.min(listing.length - offset, into.length));
     if (fromListing > 0) into.set(listing.subarray(offset, offset + fromListing));
     if (fromListing === into.length) return into.length;
-    const pieces = piecesOf(files, offset + fromListing, offset + into.length);
     try {
-      const bytes = await workers.read(pieces);
-      if (fromListing + bytes.length !== into.length)
-        throw new ShoalError('bug', `a folder gave ${bytes.length} bytes for a range of ${into.length - fromListing}`);
-      into.set(bytes, fromListing);
+      await workers.read(files, offset + fromListing, into.subarray(fromListing));
     } catch (error) {
       if (error instanceof FolderTaskError && isAboutTheFile(error)) onFailure(error.path, error);
       throw error;
@@ -46,28 +33,4 @@ export function createFolderReader({ layout, listing, files, workers, onFailure 
   };
 
   return readerOver(layout, readRange);
-}
-
-/** The parts of files that make up the bytes from `start` to `end` of a folder content, behind its listing. */
-export function piecesOf(files: readonly PlacedFile[], start: number, end: number): FilePiece[] {
-  const pieces: FilePiece[] = [];
-  for (let index = lastAtOrBefore(files, start); index < files.length; index++) {
-    const { path, stamp, offset } = files[index] as PlacedFile;
-    if (offset >= end) break;
-    const from = Math.max(start, offset);
-    const to = Math.min(end, offset + stamp.size);
-    if (from < to) pieces.push({ path, stamp, offset: from - offset, byteCount: to - from });
-  }
-  return pieces;
-}
-
-function lastAtOrBefore(files: readonly PlacedFile[], position: number): number {
-  let low = 0;
-  let high = files.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((files[middle] as PlacedFile).offset <= position) low = middle + 1;
-    else high = middle;
-  }
-  return Math.max(0, low - 1);
 }

@@ -19,9 +19,18 @@ import { dirname, join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { SHA256_BYTES } from '../content/digest.ts';
 import { ShoalError } from '../errors.ts';
+import * as limits from '../limits.ts';
 import { diskError } from './disk-error.ts';
 import { fileStamp, sameStamp, type FileStamp } from './file-stamp.ts';
-import type { ExpectedFile, FilePiece, FolderAnswer, FolderOrder, FolderTask, PackedList } from './folder-orders.ts';
+import type {
+  ExpectedFile,
+  FolderAnswer,
+  FolderOrder,
+  FolderTableNews,
+  FolderTask,
+  PackedList,
+} from './folder-orders.ts';
+import { piecesOf, placedFiles, type PlacedFile } from './placed-files.ts';
 import { syncFileSystem } from './sync-file-system.ts';
 
 const port = parentPort;
@@ -31,8 +40,15 @@ const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0);
 const WRITE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0);
 
 let scratch = new Uint8Array(64 * 1024);
+/** The files of folders that are read, by the numbers they were told under, oldest first. */
+const tables = new Map<number, readonly PlacedFile[]>();
 
-port.on('message', ({ id, task }: FolderOrder) => {
+port.on('message', (message: FolderOrder | FolderTableNews) => {
+  if ('table' in message) {
+    learn(message);
+    return;
+  }
+  const { id, task } = message;
   let path = '';
   try {
     const result = carryOut(task, (file) => (path = file));
@@ -53,7 +69,7 @@ type Result =
 function carryOut(task: FolderTask, at: (path: string) => void): Result {
   switch (task.type) {
     case 'read':
-      return { bytes: readPieces(task.pieces, at) };
+      return { bytes: readRange(task, at) };
     case 'compare':
       return { flags: task.files.map((file) => isThere(join(task.folder, file.path), file)) };
     case 'unpack':
@@ -90,20 +106,31 @@ function makeFolder(folder: string, made: Set<string>): void {
   made.add(folder);
 }
 
-function readPieces(pieces: readonly FilePiece[], at: (path: string) => void): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(pieces.reduce((sum, { byteCount }) => sum + byteCount, 0));
+function learn({ tableId, table }: FolderTableNews): void {
+  tables.set(tableId, placedFiles(table));
+  const [oldest] = tables.keys();
+  if (tables.size > limits.FOLDER_TABLES_MAX && oldest !== undefined) tables.delete(oldest);
+}
+
+function readRange(
+  { tableId, start, buffer }: Extract<FolderTask, { type: 'read' }>,
+  at: (path: string) => void,
+): Uint8Array<ArrayBuffer> {
+  const files = tables.get(tableId);
+  if (files === undefined) throw new ShoalError('bug', 'a folder was asked for that this thread was not told of');
   let filled = 0;
-  for (const { path, stamp, offset, byteCount } of pieces) {
+  for (const { path, stamp, offset, byteCount } of piecesOf(files, start, start + buffer.length)) {
     at(path);
     // a link may stand for it: what counts is which file it leads to
     withFile(path, constants.O_RDONLY, (descriptor) => {
       if (!sameStamp(fileStamp(fstatSync(descriptor, { bigint: true })), stamp))
         throw new ShoalError('conflict', `${path} changed since it was shared`);
-      readFully(path, descriptor, bytes.subarray(filled, filled + byteCount), offset);
+      readFully(path, descriptor, buffer.subarray(filled, filled + byteCount), offset);
     });
     filled += byteCount;
   }
-  return bytes;
+  if (filled === buffer.length) return buffer;
+  throw new ShoalError('bug', `a folder gave ${filled} bytes for a range of ${buffer.length}`);
 }
 
 /** Whether there is a plain file with these bytes. One that cannot be read is not. */

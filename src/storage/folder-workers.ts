@@ -7,13 +7,14 @@ import { cancelledError } from './disk-error.ts';
 import {
   packList,
   type ExpectedFile,
-  type FilePiece,
   type FolderAnswer,
   type FolderOrder,
+  type FolderTableNews,
   type FolderTask,
   type PackedFile,
 } from './folder-orders.ts';
 import type { FileStamp } from './file-stamp.ts';
+import { placedTable, type PlacedFile } from './placed-files.ts';
 import { workerUrl } from './worker-url.ts';
 
 /** A task that failed, and the file at fault. */
@@ -27,8 +28,11 @@ export class FolderTaskError extends ShoalError {
 }
 
 export interface FolderWorkers {
-  /** The bytes of the pieces, one after the other. Rejects with a FolderTaskError: `conflict` when a file is not as it was. */
-  read(pieces: readonly FilePiece[]): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Fills `into` with the bytes of a folder content from `start` on, which is behind its listing. Rejects with a FolderTaskError:
+   * `conflict` when a file is not as it was. The same list of files is the same folder.
+   */
+  read(files: readonly PlacedFile[], start: number, into: Uint8Array): Promise<void>;
   /** For each file below `folder` whether it is there and right. */
   compare(folder: string, files: readonly ExpectedFile[]): Promise<readonly boolean[]>;
   /** Makes files below `folder` of bytes in the file `source`; rejects with `integrity` when one has not the digest it should have. */
@@ -56,6 +60,8 @@ interface Waiter {
 interface Lane {
   readonly worker: Worker;
   readonly waiters: Map<number, Waiter>;
+  /** The lists of files that the thread has, oldest first. */
+  readonly tables: Set<number>;
 }
 
 export function createFolderWorkers(
@@ -67,7 +73,7 @@ export function createFolderWorkers(
 
   const startLane = (): Lane => {
     const worker = new Worker(workerUrl('folder-worker', import.meta.url), { name: 'shoal-folder' });
-    const lane: Lane = { worker, waiters: new Map() };
+    const lane: Lane = { worker, waiters: new Map(), tables: new Set() };
     lanes.add(lane);
     worker.on('message', (answer: FolderAnswer) => {
       const waiter = lane.waiters.get(answer.id);
@@ -94,22 +100,47 @@ export function createFolderWorkers(
     while (lanes.size < threadCount) startLane();
   };
 
-  const run = async (task: FolderTask): Promise<FolderAnswer> => {
+  /** The thread with the least to do. */
+  const freestLane = (): Lane => {
     if (closed) throw cancelledError('work on a folder');
     start();
     let lane: Lane | undefined;
     for (const one of lanes) if (lane === undefined || one.waiters.size < lane.waiters.size) lane = one;
-    const { worker, waiters } = lane ?? startLane();
+    return lane ?? startLane();
+  };
+
+  const run = async (task: FolderTask): Promise<FolderAnswer> => await runIn(freestLane(), task);
+
+  const runIn = async ({ worker, waiters }: Lane, task: FolderTask): Promise<FolderAnswer> => {
     const order: FolderOrder = { id: ++lastId, task };
     const answer = await new Promise<FolderAnswer>((resolve, reject) => {
       if (waiters.size === 0) worker.ref();
       waiters.set(order.id, { resolve, reject });
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-      worker.postMessage(order);
+      worker.postMessage(order, task.type === 'read' ? [task.buffer.buffer] : []);
     });
     if ('code' in answer) throw new FolderTaskError(answer);
     return answer;
   };
+
+  const tableIds = new WeakMap<readonly PlacedFile[], number>();
+  let lastTableId = 0;
+
+  /** What this thread calls these files; it is told of them if it does not know them. */
+  const tableIn = ({ worker, tables }: Lane, files: readonly PlacedFile[]): number => {
+    const tableId = tableIds.get(files) ?? ++lastTableId;
+    tableIds.set(files, tableId);
+    if (tables.has(tableId)) return tableId;
+    tables.add(tableId);
+    const [oldest] = tables;
+    if (tables.size > limits.FOLDER_TABLES_MAX && oldest !== undefined) tables.delete(oldest);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    worker.postMessage({ tableId, table: placedTable(files) } satisfies FolderTableNews);
+    return tableId;
+  };
+
+  /** Memory that has come back from a thread: new memory for every chunk would keep the collector busy. */
+  const spare: Uint8Array<ArrayBuffer>[] = [];
 
   const flagsOf = async (task: FolderTask): Promise<readonly boolean[]> => {
     const answer = await run(task);
@@ -117,10 +148,15 @@ export function createFolderWorkers(
   };
 
   return {
-    async read(pieces) {
-      const answer = await run({ type: 'read', pieces });
-      if ('bytes' in answer) return answer.bytes;
-      throw new ShoalError('bug', 'a thread that works on folders gave no bytes');
+    async read(files, start, into) {
+      const lane = freestLane();
+      const tableId = tableIn(lane, files);
+      const place = spare.findIndex((one) => one.buffer.byteLength === into.length);
+      const buffer = place < 0 ? new Uint8Array(into.length) : (spare.splice(place, 1)[0] as Uint8Array<ArrayBuffer>);
+      const answer = await runIn(lane, { type: 'read', tableId, start, buffer });
+      if (!('bytes' in answer)) throw new ShoalError('bug', 'a thread that works on folders gave no bytes');
+      into.set(answer.bytes);
+      if (spare.length < limits.FOLDER_SPARE_BUFFERS_MAX) spare.push(answer.bytes);
     },
     async compare(folder, files) {
       const parts = inOrders(files).map((part) => flagsOf({ type: 'compare', folder, files: part }));

@@ -11,7 +11,7 @@ import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { sha256 } from './digest-chunk.ts';
 import type { FileStamp } from './file-stamp.ts';
-import type { PlacedFile } from './folder-reader.ts';
+import type { PlacedFile } from './placed-files.ts';
 import { packFiles } from './hash-folder.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { LibraryIndex } from './library-index.ts';

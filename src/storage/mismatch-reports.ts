@@ -7,7 +7,7 @@ import type { ContentId } from '../content/digest.ts';
 import { chunkDigestMatches } from '../content/manifest.ts';
 import type { ContentReader } from './content-reader.ts';
 import { digestChunk } from './digest-chunk.ts';
-import { piecesOf } from './folder-reader.ts';
+import { piecesOf } from './placed-files.ts';
 import { isAsItWas } from './library-changes.ts';
 import type { LibraryFile, SharedFile, SharedFiles } from './library-files.ts';
 import type { LibraryFolder } from './library-folders.ts';
