@@ -14,14 +14,16 @@ const startedMs = performance.now();
 let runs = 0;
 let failed = 0;
 let events = 0;
+let faults = 0;
 for (; runs < Number(values.runs) && performance.now() - startedMs < 1000 * Number(values.seconds); runs++) {
   const run = runFaults(first + runs);
   events += run.events;
+  faults += run.faults.length;
   if (run.failure === undefined && Number(values.runs) > 1) continue;
   if (run.failure !== undefined) failed++;
   process.stdout.write(`${describeFaultRun(run)}\n`);
 }
 process.stdout.write(
-  `seeds ${first}..${first + runs - 1}: ${runs} runs, ${failed} failed, ${events} events, ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`,
+  `seeds ${first}..${first + runs - 1}: ${runs} runs of ${(faults / runs).toFixed(1)} kinds of faults on average, ${failed} failed, ${events} events, ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`,
 );
 if (failed > 0) process.exitCode = 1;

@@ -303,7 +303,7 @@ export const BAN_PROTOCOL_MEMORY_MS = 24 * 3_600_000;
 export const DENIALS_UNADMITTED_MAX = 8;
 export const DENIALS_MAX = 64;
 /**
- * A source that has never given a byte and is still heard of so long after a cancel that it did not answer: banned too, unless the
+ * A source that has never given a byte and is still heard of so long after a cancel that it did not answer, while others give: banned too, unless the
  * answer comes within the second of these, as from one that was held up.
  */
 export const CANCEL_ANSWER_MS = 30_000;
@@ -500,7 +500,7 @@ export const TRACKER_CALL_FILL_BYTES = 3 * MiB;
 export const TRACKER_CONNECTIONS_MAX = 4;
 /** Waits between attempts to reach a tracker that is away: doubled from MIN to MAX, with jitter of half. */
 export const TRACKER_RETRY_MIN_MS = 500;
-export const TRACKER_RETRY_MAX_MS = 15_000;
+export const TRACKER_RETRY_MAX_MS = 10_000;
 /** Files one node shares. More: refused with a sentence. */
 export const LIBRARY_FILES_MAX = 1_000_000;
 /** Progress events: at most this often, and at least this often. */

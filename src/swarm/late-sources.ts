@@ -78,12 +78,13 @@ export class LateSources {
     }
   }
 
-  /** Who has never given a byte and leaves a cancel without its answer, though it goes on talking, never meant to deliver. */
+  /** Who has never given a byte and leaves a cancel without its answer, though it goes on talking, never meant to deliver; unless nobody else does. */
   #banMute(nowMs: number): void {
     for (const neighbour of [...this.#context.neighbours.values()]) {
       const isMute =
         neighbour.snubbed &&
         neighbour.receivedBytes === 0 &&
+        this.#hasOthersThan(neighbour) &&
         [...neighbour.requests.values()].some(
           ({ state, cancelledAtMs }) =>
             state === 'cancelled' && neighbour.heardAtMs - cancelledAtMs >= CANCEL_ANSWER_MS,

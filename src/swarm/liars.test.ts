@@ -101,6 +101,8 @@ describe('a source that claims chunks and does not give them', () => {
   test('is banned when it gives nothing and does not answer the cancel, though it goes on talking', () => {
     const swarm = new ScriptedSwarm({ chunkCount: CHUNKS });
     const [mute, silent] = [1, 2].map((index) => swarm.link(index, { map: { type: 'have-all' } }));
+    const other = swarm.link(3, { map: { type: 'have-all' } });
+    deliver(swarm, other, ask(swarm, other, 0).requestId, true);
     for (const link of [mute, silent]) expect(ask(swarm, link ?? 0, 0).requestId).toBeGreaterThanOrEqual(0);
     for (let turn = 0; turn < 30; turn++) {
       swarm.passUntil(swarm.nowMs + 1_500);

@@ -63,6 +63,7 @@ test(`a get that is killed at ${CRASHES} random moments never yields a wrong byt
   const done = await doneOf(world.get(tracker, 'fragile.bin', flags));
   expect(done.resumedBytes).toBeGreaterThanOrEqual(promised);
   expect(await sha256OfFile(path)).toBe(file.sha256);
+  process.stdout.write(`${crashes} kills, ${midTransfer} of them with the file there in part\n`);
   // a run whose kills all fall outside of transfers would prove nothing
   expect(midTransfer).toBeGreaterThan(CRASHES / 10);
 });
