@@ -120,6 +120,19 @@ describe('--tls', () => {
     expect(readTls(flags)?.cert).toContain(own.cert);
   });
 
+  it('says that a tracker named in clear text is talked to in clear text', async () => {
+    await cert('node', 'alice');
+    const flags = ['ls', '--tls', join(dir, 'alice'), '--tracker'];
+    const said = await Promise.all(
+      ['http://127.0.0.1:9', 'https://127.0.0.1:9'].map(async (url) => {
+        const { stderr, code } = runFake([...flags, url]);
+        await code;
+        return /clear text/u.test(stderr.text);
+      }),
+    );
+    expect(said).toEqual([true, false]);
+  });
+
   it('is named on the command line of every command, and means https where no tracker is named', async () => {
     await cert('node', 'alice');
     const { stderr, code } = runFake(['ls', '--tls', join(dir, 'alice'), '--tls-key', join(dir, 'ca.key')]);

@@ -154,6 +154,10 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
       const flags = action.optsWithGlobals<TlsFlags & { json?: boolean }>();
       runtime.output.json = flags.json === true;
       for (const warning of tlsWarnings(flags, runtime.wallClock())) runtime.output.warn(warning);
+      if (isHalfEncrypted(action))
+        runtime.output.warn(
+          '--tls is for the peers only: the tracker is named with http:// and hears everything in clear text',
+        );
       if (mayLookAround(action, runtime))
         program.setOptionValueWithSource('tracker', await chooseDefaultTracker(runtime), 'implied');
     });
@@ -188,6 +192,15 @@ function mayLookAround(action: Command, { env }: Runtime): boolean {
   // a digest of one's own needs no tracker, and a script for a shell none at all
   if (action.name() === 'completion' || (action.name() === 'verify' && flags['sha256'] !== undefined)) return false;
   return ASK_A_TRACKER.has(outermost.name());
+}
+
+/** Certificates are given, and a tracker in clear text is named all the same. */
+function isHalfEncrypted(action: Command): boolean {
+  const { tls, tlsCert, tracker } = action.optsWithGlobals<TlsFlags & { tracker?: string }>();
+  const isGiven = action.getOptionValueSourceWithGlobals('tracker') !== 'default';
+  return (
+    (tls ?? tlsCert ?? '') !== '' && isGiven && (tracker ?? '').split(',').some((url) => !/^\s*https:/iu.test(url))
+  );
 }
 
 const PROGRAM_EXAMPLES = `
