@@ -68,6 +68,12 @@ export function createPeerTls(files: PeerTlsFiles, handshakeTimeoutMs: number): 
     connectReader: (options) => secureReader(clientOptions(options)),
     connect: (options) => connect(clientOptions(options)),
     accept(socket, then) {
+      // a socket that is gone has no address, and no `close` any more
+      if (socket.destroyed || socket.remoteAddress === undefined) {
+        socket.destroy();
+        then({ type: 'failed' });
+        return;
+      }
       const four = fourOf(socket);
       const done = (secured: Secured): void => {
         if (!waiting.delete(four)) return;

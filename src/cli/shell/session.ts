@@ -9,6 +9,12 @@ import type { Tracker } from '../../tracker/server.ts';
 import { printable } from '../display-width.ts';
 import { EVERYWHERE } from '../rates.ts';
 import { nodeTls, type GlobalOptions, type Runtime } from '../runtime.ts';
+import type { TrackerPlan } from '../services.ts';
+
+/** A tracker of this shell's own takes what its node takes. */
+function trackerTls({ cert, key, ca }: TlsFiles = {}): TrackerPlan['tls'] {
+  return cert === undefined || key === undefined ? undefined : { cert, key, ca };
+}
 
 export class ShellSession {
   readonly runtime: Runtime;
@@ -101,7 +107,13 @@ export class ShellSession {
   async startTracker(host: string, port: number): Promise<Tracker> {
     if (this.#tracker !== undefined)
       throw new ShoalError('conflict', `this shell runs a tracker already, at ${this.#tracker.url}`);
-    const tracker = await this.runtime.services.startTracker({ host, port, store: 'memory' });
+    const tracker = await this.runtime.services.startTracker({
+      host,
+      port,
+      store: 'memory',
+      token: this.#token,
+      tls: trackerTls(this.#tls),
+    });
     this.#tracker = tracker;
     await this.#leave();
     this.#trackerUrls = [tracker.url];
