@@ -81,13 +81,16 @@ export class LibraryFolders {
     return this.#byContentId.get(contentId);
   }
 
-  /** Makes the content of a folder whose files are all known; from now on it follows them. Never throws but `cancelled`. */
-  async offer(root: Root): Promise<void> {
+  /**
+   * Makes the content of a folder whose files are all known; from now on it follows them. Never throws but `cancelled`. `onReading` is told
+   * when a thread is at it, if there is anything to read.
+   */
+  async offer(root: Root, onReading: () => void = () => undefined): Promise<void> {
     if (root.kind !== 'folder') return;
     const known = this.#states.get(root.path);
     const state = known ?? { root, folder: undefined, version: 0, told: '' };
     this.#states.set(root.path, state);
-    if (state.folder === undefined) await this.#make(state);
+    if (state.folder === undefined) await this.#make(state, onReading);
   }
 
   /** A file of this root is shared now, or is not any more. */
@@ -121,11 +124,11 @@ export class LibraryFolders {
     this.#options.onWithdrawn(folder);
   }
 
-  async #make(state: State): Promise<void> {
+  async #make(state: State, onReading?: () => void): Promise<void> {
     const { version, root } = state;
     let folder: LibraryFolder | undefined;
     try {
-      folder = await this.#contentOf(root);
+      folder = await this.#contentOf(root, onReading);
       state.told = '';
     } catch (error) {
       const problem = ShoalError.from(error);
@@ -150,7 +153,7 @@ export class LibraryFolders {
   }
 
   /** Undefined: there is no file in it. */
-  async #contentOf(root: Root): Promise<LibraryFolder | undefined> {
+  async #contentOf(root: Root, onReading?: () => void): Promise<LibraryFolder | undefined> {
     const { pool, index, filesOf, signal } = this.#options;
     const problem = entryNameProblem(root.name);
     if (problem !== undefined) throw new ShoalError('usage', `its name cannot be shared: ${problem}`);
@@ -176,7 +179,9 @@ export class LibraryFolders {
     const digest = sha256(listing).toHex();
     let manifest = readRemembered(index.folderManifest(root.path, digest), contentBytes, chunkSize);
     if (manifest === undefined) {
-      manifest = await pool.hashFolder({ listing, files: packFiles(placed), chunkSize: root.chunkSize }, signal);
+      const hashing = pool.hashFolder({ listing, files: packFiles(placed), chunkSize: root.chunkSize }, signal);
+      onReading?.();
+      manifest = await hashing;
       index.putFolder(root.path, digest, manifest.bytes);
     }
     const byteCount = files.reduce((sum, { size }) => sum + size, 0);

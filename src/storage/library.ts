@@ -54,7 +54,7 @@ export interface LibraryEvents {
   /** A folder is offered as a whole from now on, or not any more: a file of it changed (and it may be offered again). */
   readonly folderAdded: [folder: LibraryFolder];
   readonly folderWithdrawn: [folder: LibraryFolder];
-  /** All files of a root are known, and those that can be shared are; its folder comes next. */
+  /** All files of a root are known, and those that can be shared are; its folder is on its way. */
   readonly scanned: [rootPath: string];
   /** Something cannot be shared: where and why. */
   readonly problem: [path: string, message: string];
@@ -239,8 +239,14 @@ class FileLibrary implements Library {
     for (const root of roots) {
       await this.#indexing.shareRoot(root, { tally, report, signal });
       this.#roots.add(root);
-      this.events.emit('scanned', root.path);
-      await this.#folders.offer(root);
+      let isTold = false;
+      const tell = (): void => {
+        if (!isTold) this.events.emit('scanned', root.path);
+        isTold = true;
+      };
+      // a thread reads the folder while this one tells of its files
+      await this.#folders.offer(root, tell);
+      tell();
     }
     // Scanned first, watched then: beginning to watch costs as much as the scan does. What changes in between is found by the
     // comparison, once the watch is on.
