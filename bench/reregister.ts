@@ -1,7 +1,8 @@
 /**
  * `npm run bench:reregister`: 1,000 peers of one tracker, which is killed (-9) and started again after a while. How long after its start
  * all of them are listed as sources again, and whether it answers others meanwhile. The peers are Shoal's own: its client, its
- * announcer, its backoff and jitter, real sockets, a real SQLite store; only that they have no files.
+ * announcer, its backoff and jitter, real sockets, a real SQLite store; only that they have no files and no
+ * ports, so the tracker does not dial them back.
  */
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,7 +41,9 @@ await runBenchmark(async () => {
   const machine = describeMachine();
   const peers = parseCount(values.peers);
   const runs = await withWorkplace(resolve(values.dir), async (place) => {
-    const flags = ['tracker', '--json', '--host', '127.0.0.1', '--data', join(place.path, 'tracker')];
+    // what these peers announce is no port that would answer
+    const where = ['--host', '127.0.0.1', '--data', join(place.path, 'tracker'), '--no-dial-back'];
+    const flags = ['tracker', '--json', ...where];
     let tracker = place.processes.start('shoal tracker', SHOAL_COMMAND, [...flags, '--port', '0']);
     const url = textOf((await tracker.event('listening')).event, 'url');
     const { port } = new URL(url);

@@ -11,4 +11,5 @@ test(`a tracker killed at ${CRASHES} random moments of publishing loses nothing 
   const { acknowledged, found } = await crashTracker(world, CRASHES, SEED);
   process.stdout.write(`${CRASHES} kills, ${acknowledged} publications acknowledged, ${found} entries found\n`);
   expect(acknowledged).toBeGreaterThan(CRASHES);
+  expect(found).toBeGreaterThanOrEqual(acknowledged);
 });

@@ -87,7 +87,7 @@ async function publishOn(
       const results = await client.publish(peerId, batch);
       results.forEach((result, index) => {
         const item = batch[index];
-        if ('entry' in result && item !== undefined) acknowledged.set(item.name, item.manifest.contentId);
+        if (result.problem === undefined && item !== undefined) acknowledged.set(item.name, item.manifest.contentId);
       });
     }
   } catch {
