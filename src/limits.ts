@@ -40,9 +40,6 @@ export const FOLDER_INLINE_FILE_BYTES_MAX = 1 * MiB;
 
 /** Most payload bytes of one data frame, so that a control message never waits behind more than this. */
 export const FRAGMENT_BYTES_MAX = 64 * KiB;
-/** The same while a node sends less than so many bytes a second in all: on a slow link a message would wait long behind a large one. */
-export const FRAGMENT_BYTES_SLOW_MAX = 16 * KiB;
-export const FRAGMENT_SLOW_BYTES_PER_SECOND = 1_000_000;
 /** Most bytes of a control frame's body; the two named below may be larger. Larger: protocol error, connection closed. */
 export const CONTROL_FRAME_BYTES_MAX = 16 * KiB;
 export const BITFIELD_FRAME_BYTES_MAX = 4 + CHUNK_COUNT_MAX / 8;

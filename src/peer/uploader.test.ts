@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FRAGMENT_BYTES_MAX, FRAGMENT_BYTES_SLOW_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
+import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
 import type { IncomingFragment } from '../swarm/requests.ts';
 import { createSendBuffers } from './chunk-buffers.ts';
 import type { PeerLink } from './peer-link.ts';
@@ -302,25 +302,5 @@ test('a send that only its receiver holds back waits for a limit, and ends with 
   expect(uploader.facts(buffers)).toEqual({ readingCount: 0, sendingCount: 1, isHeldByLimit: true });
   uploader.drop(link);
   expect(buffers.takenCount).toBe(0);
-  uploader.close();
-});
-
-test('fragments are small while little is sent, and large again when a link takes more', async () => {
-  const { uploader, clock, order, send } = createBench();
-  const link = new HeldLink('a', order);
-  for (let requestId = 0; requestId < 10; requestId++) send(link, requestId);
-  await turn();
-  // a link that takes 200 kB a second, a fragment at a time
-  for (; clock.nowMs < 5_000; clock.nowMs += 320) {
-    link.flush(1);
-    uploader.pump();
-  }
-  expect(link.fragments.at(-1)?.byteCount).toBe(FRAGMENT_BYTES_SLOW_MAX);
-  for (let turns = 0; turns < 40; turns++) {
-    clock.nowMs += 5;
-    link.flush();
-    uploader.pump();
-  }
-  expect(link.fragments.at(-1)?.byteCount).toBe(FRAGMENT_BYTES_MAX);
   uploader.close();
 });

@@ -3,14 +3,8 @@
  * held back by the token bucket of the upload limit, by the paces that receivers ask for, and by links whose kernel is full. One
  * uploader serves all contents of a node, so that the limit holds for the node.
  */
-import {
-  FRAGMENT_BYTES_MAX,
-  FRAGMENT_BYTES_SLOW_MAX,
-  FRAGMENT_SLOW_BYTES_PER_SECOND,
-  SOCKET_UNSENT_BYTES_MAX,
-} from '../limits.ts';
+import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
 import type { UploadFacts } from '../swarm/bottleneck.ts';
-import { RateMeter } from '../swarm/estimators.ts';
 import { FRAGMENT_OVERHEAD_BYTES } from '../swarm/facts.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
@@ -58,7 +52,6 @@ export class Uploader {
   readonly #lingering = new Set<Active>();
   /** Of links whose receiver asked for one. */
   readonly #paces = new Map<PeerLink, TokenBucket>();
-  readonly #meter = new RateMeter();
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #pumping = false;
@@ -170,14 +163,13 @@ export class Uploader {
       };
       for (let active = this.#active.next(mayGo); active !== undefined; active = this.#active.next(mayGo)) {
         const pace = this.#paces.get(active.send.link);
-        const pieceBytes = Math.min(this.#bucket.pieceBytes, pace?.pieceBytes ?? this.#fragmentBytes(nowMs));
+        const pieceBytes = Math.min(this.#bucket.pieceBytes, pace?.pieceBytes ?? FRAGMENT_BYTES_MAX);
         const byteCount = Math.min(pieceBytes, active.send.byteCount - active.offset);
         if (!this.#bucket.take(byteCount + FRAGMENT_OVERHEAD_BYTES, this.#clock())) {
           this.#wakeAfter(this.#bucket.waitMs(this.#clock()));
           break;
         }
         pace?.take(byteCount + FRAGMENT_OVERHEAD_BYTES, nowMs);
-        this.#meter.add(nowMs, byteCount);
         this.#active.sent(active.send.content, byteCount);
         this.#sendFragment(active, byteCount);
       }
@@ -185,14 +177,6 @@ export class Uploader {
     } finally {
       this.#pumping = false;
     }
-  }
-
-  /** Small on a slow link, where nothing but the link says how much is sent. */
-  #fragmentBytes(nowMs: number): number {
-    const bytesPerSecond = this.#meter.current(nowMs);
-    return bytesPerSecond > 0 && bytesPerSecond < FRAGMENT_SLOW_BYTES_PER_SECOND
-      ? FRAGMENT_BYTES_SLOW_MAX
-      : FRAGMENT_BYTES_MAX;
   }
 
   /** For senders that pace themselves (the range frontend): resolves when the limit lets these bytes go. */
