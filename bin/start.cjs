@@ -17,10 +17,22 @@ if (process.env.NODE_COMPILE_CACHE === undefined && cache !== undefined && isOur
 }
 
 const root = path.join(__dirname, '..');
-const checkout = path.join(root, 'src', 'cli', 'main.ts');
-const main = fs.existsSync(checkout) ? checkout : path.join(root, 'dist', 'cli', 'main.js');
+const built = path.join(root, 'dist', 'main.js');
+const main = isUpToDate(built) ? built : path.join(root, 'src', 'cli', 'main.ts');
 process.argv[1] = main;
 import(require('node:url').pathToFileURL(main).href);
+
+/** An installation has nothing but what was built; in a checkout it must be newer than every source, or the sources are run. */
+function isUpToDate(file) {
+  const sources = path.join(root, 'src');
+  try {
+    const builtAtMs = fs.statSync(file).mtimeMs;
+    const newer = (entry) => fs.statSync(path.join(entry.parentPath, entry.name)).mtimeMs > builtAtMs;
+    return !fs.existsSync(sources) || !fs.readdirSync(sources, { recursive: true, withFileTypes: true }).some(newer);
+  } catch {
+    return false; // not built
+  }
+}
 
 /** Where this user's programs keep what they can make again; undefined when there is no such place. */
 function cacheFolder(env, platform) {

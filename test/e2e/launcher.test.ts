@@ -1,7 +1,7 @@
 /** The launchers of bin/ with real processes: which Node they choose, what they say without one, and that they become the program. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,7 +36,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 interface InstallationOptions {
   /** Where the package lies, below the temporary folder. */
   readonly at: string;
-  readonly main: 'src/cli/main.ts' | 'dist/cli/main.js' | undefined;
+  readonly main: 'src/cli/main.ts' | 'dist/main.js' | undefined;
   /** Folder whose node_modules has the Node package; undefined: nobody ran npm ci. */
   readonly nodeIn?: string;
 }
@@ -106,6 +106,21 @@ describe('bin/shoal', () => {
     expect(run(join(BIN, 'shoal'), ['--version'])).toMatchObject({ status: 0, stdout: `${VERSION}\n`, stderr: '' });
   });
 
+  it('runs what was built while it is newer than every source, else the sources', async () => {
+    const bin = await install({ at: 'built', main: 'dist/main.js', nodeIn: 'built' });
+    const sources = join(bin, '..', 'src');
+    await mkdir(join(sources, 'deep'), { recursive: true });
+    await mkdir(join(sources, 'cli'));
+    await writeFile(join(sources, 'cli', 'main.ts'), PROBE);
+    await writeFile(join(sources, 'deep', 'other.ts'), '');
+    const all = ['.', 'cli', 'deep', 'cli/main.ts', 'deep/other.ts'].map((name) => join(sources, name));
+    const mainRun = (): string => told(run(join(bin, 'shoal'), []).stdout).main;
+    for (const path of all) await utimes(path, 1_000, 1_000);
+    expect(mainRun()).toBe(join(bin, '..', 'dist', 'main.js'));
+    await utimes(join(sources, 'deep', 'other.ts'), Date.now() / 1000 + 60, Date.now() / 1000 + 60);
+    expect(mainRun()).toBe(join(sources, 'cli', 'main.ts'));
+  });
+
   it('finds its own Node through links, from any folder, with spaces in the path', async () => {
     const bin = await install({ at: 'a checkout', main: 'src/cli/main.ts', nodeIn: 'a checkout' });
     await mkdir(join(folder, 'else where'));
@@ -122,7 +137,7 @@ describe('bin/shoal', () => {
   });
 
   it('finds a Node that npm has put further up, and runs the built program of an installed package', async () => {
-    const bin = await install({ at: 'up/node_modules/shoal', main: 'dist/cli/main.js', nodeIn: 'up' });
+    const bin = await install({ at: 'up/node_modules/shoal', main: 'dist/main.js', nodeIn: 'up' });
     await writeFile(join(bin, '..', 'package.json'), '{ "type": "module" }');
     const { stdout } = run(join(bin, 'shoal'), ['x']);
     expect(told(stdout)).toMatchObject({ args: ['x'], version: process.version });

@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 /** All that the package is made from. */
 const SOURCES =
-  'bin src package.json package-lock.json tsconfig.json tsconfig.build.json LICENSE README.md CHANGELOG.md';
+  'bin src package.json package-lock.json tsconfig.json rolldown.config.js scripts LICENSE README.md CHANGELOG.md';
 /** The system's own programs: not the Node that stands in this tree's node_modules. */
 const SYSTEM_PATH = (process.env['PATH'] ?? '')
   .split(delimiter)

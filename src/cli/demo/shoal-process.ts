@@ -1,5 +1,6 @@
 /** A `shoal` of its own process, started through the launcher as a person would, and its events. */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { ShoalError } from '../../errors.ts';
@@ -103,7 +104,9 @@ export function startShoal(args: readonly string[], { env, signal }: ShoalProces
 
 /** bin/shoal beside src/ or dist/; on Windows its portable twin under this Node. */
 function launcher(): readonly [string, ...string[]] {
-  const bin = new URL('../../../bin/', import.meta.url);
+  const bins = ['../bin/', '../../../bin/'].map((up) => new URL(up, import.meta.url));
+  const bin = bins.find((folder) => existsSync(new URL('shoal', folder)));
+  if (bin === undefined) throw new ShoalError('bug', `bin/shoal is not where it should be: ${bins.join(', ')}`);
   if (process.platform !== 'win32') return [fileURLToPath(new URL('shoal', bin))];
   return [process.execPath, fileURLToPath(new URL('shoal.cjs', bin))];
 }
