@@ -219,6 +219,8 @@ export const VERIFY_JOBS_MAX = 4;
 export const CHUNK_WORKERS_MAX = 4;
 /** Contents up to this size are digested and written without them. */
 export const CHUNK_WORKERS_BYTES_MIN = 4 * MiB;
+/** Chunks up to this size may be digested and written on the main thread. */
+export const INLINE_CHUNK_BYTES_MAX = 256 * KiB;
 /** Above this rate of received bytes, taken over the window, or when a write took longer than this, threads are started for it. */
 export const INLINE_BYTES_PER_SECOND_MAX = 40 * MiB;
 export const INLINE_WINDOW_MS = 250;

@@ -368,7 +368,7 @@ class Node implements PeerNode {
       // the session writes what it received, and that lies in shared memory
       writeChunk: (descriptor, bytes, position) => this.#workers.write(descriptor, bytes as SharedBytes, position),
       prepare: ({ layout }) => {
-        if (layout.size >= CHUNK_WORKERS_BYTES_MIN) this.#workers.prepare();
+        if (layout.size >= CHUNK_WORKERS_BYTES_MIN) this.#workers.prepare(layout.chunkSize);
       },
       fetchManifest: (address, contentId, signal) => this.#native.fetchManifest(address, contentId, signal),
       wholeDigest: (path, size) => createWholeDigest(path, size, this.#workers),

@@ -3,7 +3,12 @@ import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { INLINE_BYTES_PER_SECOND_MAX, INLINE_WINDOW_MS, INLINE_WRITE_MS_MAX } from '../limits.ts';
+import {
+  INLINE_BYTES_PER_SECOND_MAX,
+  INLINE_CHUNK_BYTES_MAX,
+  INLINE_WINDOW_MS,
+  INLINE_WRITE_MS_MAX,
+} from '../limits.ts';
 import { seededBytes } from './fixtures.ts';
 import { createChunkWorkers, type ChunkWorkers, type SharedBytes } from './chunk-workers.ts';
 
@@ -21,7 +26,7 @@ type Kind = 'threads' | 'this thread' | 'on the spot';
 async function workers(kind: Kind): Promise<ChunkWorkers> {
   const made = createChunkWorkers({ threadCount: 2 });
   if (kind === 'threads') await made.start();
-  if (kind === 'this thread') made.prepare();
+  if (kind === 'this thread') made.prepare(65_536);
   onTestFinished(() => made.close());
   return made;
 }
@@ -78,7 +83,7 @@ it('chunk workers begin on this thread and start others when chunks come fast', 
   let nowMs = 0;
   const made = createChunkWorkers({ threadCount: 1, clock: () => nowMs });
   onTestFinished(() => made.close());
-  made.prepare();
+  made.prepare(65_536);
   const chunk = sharedBytes(MiB, 1);
   const windowBytes = (INLINE_BYTES_PER_SECOND_MAX * INLINE_WINDOW_MS) / 1000;
   for (let bytes = 0; bytes < 3 * windowBytes; bytes += MiB) {
@@ -92,6 +97,14 @@ it('chunk workers begin on this thread and start others when chunks come fast', 
   expect((await made.digest(chunk)).digest).toEqual(digestOf(chunk));
 });
 
+it('chunk workers start threads for large chunks before the first comes', async () => {
+  const made = createChunkWorkers({ threadCount: 1 });
+  onTestFinished(() => made.close());
+  made.prepare(INLINE_CHUNK_BYTES_MAX);
+  made.prepare(2 * INLINE_CHUNK_BYTES_MAX);
+  await vi.waitFor(() => expect(made.threadCount).toBe(1), { timeout: 20_000 });
+});
+
 it('chunk workers start threads when a write took long', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -100,7 +113,7 @@ it('chunk workers start threads when a write took long', async () => {
   let nowMs = 0;
   const made = createChunkWorkers({ threadCount: 1, clock: () => (nowMs += INLINE_WRITE_MS_MAX + 1) });
   onTestFinished(() => made.close());
-  made.prepare();
+  made.prepare(65_536);
   await made.write(file.fd, sharedBytes(10, 1), 0);
   await vi.waitFor(() => expect(made.threadCount).toBe(1), { timeout: 20_000 });
 });
@@ -123,7 +136,7 @@ it.each<WholeCase>([
     onTestFinished(() => rm(folder, { recursive: true }));
     const made = createChunkWorkers({ threadCount });
     if (startAfter === 0) await made.start();
-    else made.prepare();
+    else made.prepare(65_536);
     onTestFinished(() => made.close());
     const chunkBytes = 65_536;
     const bytes = seededBytes(40 * chunkBytes + 1_000, 5);

@@ -3,8 +3,9 @@
  *
  *     chunks come slowly    on this thread: a thread costs more to start and to talk to than it would save (a tenth of all CPU time of a
  *                           leecher on a link of 100 Mbit/s went into messages, before this)
- *     chunks come fast,     on threads of their own, out of shared memory: the main thread only moves messages
- *     or the disk is slow
+ *     chunks are large or   on threads of their own, out of shared memory: the main thread only moves messages, and is not held up
+ *     come fast, or the     by the digest of a large chunk
+ *     disk is slow
  *
  * Once threads have started they stay until `close`. What is small and was never prepared for is dealt with on the spot.
  */
@@ -52,8 +53,8 @@ export interface ChunkWorkers {
   readonly threadCount: number;
   /** This buffer will not be seen again. */
   forget(memory: SharedArrayBuffer): void;
-  /** A large content is coming: wholes may be opened, and threads start when its chunks come fast. */
-  prepare(): void;
+  /** A large content is coming: wholes may be opened, and threads start at once for large chunks, else when chunks come fast. */
+  prepare(chunkSize: number): void;
   /** From now on threads do the work; resolves when they do. */
   start(): Promise<void>;
   close(): Promise<void>;
@@ -235,8 +236,9 @@ export function createChunkWorkers(options: ChunkWorkersOptions = {}): ChunkWork
       const id = ids.get(memory);
       if (id !== undefined) for (const thread of all) thread.forget(id);
     },
-    prepare() {
+    prepare(chunkSize) {
       inline ??= new ChunksInline();
+      if (chunkSize > limits.INLINE_CHUNK_BYTES_MAX) void startOnce();
     },
     start: startOnce,
     async close() {

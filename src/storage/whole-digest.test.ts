@@ -11,7 +11,7 @@ type Kind = 'threads' | 'this thread';
 async function workersOf(kind: Kind): Promise<ChunkWorkers> {
   const workers = createChunkWorkers({ threadCount: 2 });
   if (kind === 'threads') await workers.start();
-  else workers.prepare();
+  else workers.prepare(65_536);
   onTestFinished(() => workers.close());
   return workers;
 }

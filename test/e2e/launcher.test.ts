@@ -141,7 +141,7 @@ describe('bin/shoal', () => {
     await writeFile(join(bin, '..', 'package.json'), '{ "type": "module" }');
     const { stdout } = run(join(bin, 'shoal'), ['x']);
     expect(told(stdout)).toMatchObject({ args: ['x'], version: process.version });
-    expect(told(stdout).main).toMatch(/dist\/cli\/main\.js$/);
+    expect(told(stdout).main).toMatch(/dist\/main\.js$/);
   });
 
   it('takes a system Node that is new enough, and refuses an older one in one sentence', async () => {
