@@ -37,7 +37,8 @@ const run = promisify(execFile);
 /** Needs Linux, root and iproute2; throws `usage` with what is missing. */
 export async function createCappedNetwork(options: {
   readonly hostCount: number;
-  readonly bytesPerSecond: number;
+  /** Of every link, or of each host's in their order. */
+  readonly bytesPerSecond: number | readonly number[];
 }): Promise<CappedNetwork> {
   const { hostCount, bytesPerSecond } = options;
   if (hostCount < 2 || hostCount > HOSTS_MAX)
@@ -54,8 +55,9 @@ export async function createCappedNetwork(options: {
     for (let namespace = made.pop(); namespace !== undefined; namespace = made.pop())
       await ip('netns', 'delete', namespace);
   };
-  const cap = async (namespace: string, device: string): Promise<void> => {
-    const shape = ['rate', `${bytesPerSecond}bps`, 'burst', String(BURST_BYTES), 'latency', `${QUEUE_MS}ms`];
+  const cap = async (namespace: string, device: string, index: number): Promise<void> => {
+    const rate = typeof bytesPerSecond === 'number' ? bytesPerSecond : bytesPerSecond[index];
+    const shape = ['rate', `${rate}bps`, 'burst', String(BURST_BYTES), 'latency', `${QUEUE_MS}ms`];
     await run('tc', ['-netns', namespace, 'qdisc', 'add', 'dev', device, 'root', 'tbf', ...shape]);
   };
 
@@ -73,8 +75,8 @@ export async function createCappedNetwork(options: {
       await ip('-netns', host, 'address', 'add', `${address}/24`, 'dev', 'uplink');
       await ip('-netns', host, 'link', 'set', 'uplink', 'up');
       await ip('-netns', host, 'link', 'set', 'lo', 'up');
-      await cap(host, 'uplink'); // what the host sends
-      await cap(bridge, port); // what it receives
+      await cap(host, 'uplink', index); // what the host sends
+      await cap(bridge, port, index); // what it receives
       hosts.push({
         address,
         on: (command, args) => ['ip', ['netns', 'exec', host, command, ...args]],

@@ -19,23 +19,21 @@ test('the shell in a terminal: connect, list, complete, download both ways, publ
   await shell.shows(/help lists the commands.*\nshoal>$/u);
   await shell.type(`connect ${hostname} ${port}`, 'Enter');
   await shell.shows(/connected to .* as [0-9a-f]{12} on /u);
-  await shell.type('list_f', 'Tab');
-  await shell.shows(/shoal> list_file$/u);
+  await shell.completes('list_f', /shoal> list_file$/u);
   await shell.type('', 'Enter');
   await shell.shows(/shoal> list_file\nNAME .*\nbig file\.bin +5\.72 MiB +2 +0 .*\nshoal>$/u);
   await shell.type('list_peers', 'Enter');
   const peers = await shell.shows(/SPEAKS[\s\S]*\nshoal>$/u);
   expect(peers.match(/ online /gu)).toHaveLength(3);
 
-  await shell.type('download bi', 'Tab');
-  await shell.shows(/download big\\ file\.bin$/u);
+  await shell.completes('download bi', /download big\\ file\.bin$/u);
   await shell.type('one/', 'Enter');
   const single = await shell.shows(/big file\.bin verified\n.*served from now on\nshoal>$/u);
-  expect(single.match(/✔ \d+ chunks? .* from 127\.0\.0\.1:\d+ in .* ms away/gu)).toHaveLength(1);
+  // how far away it is may not be known yet when all is done
+  expect(single.match(/✔ \d+ chunks? .* from 127\.0\.0\.1:\d+ in /gu)).toHaveLength(1);
   expect(await sha256OfFile(join(world.folder, 'one', file.name))).toBe(file.sha256);
 
-  await shell.type('publish own/mi', 'Tab');
-  await shell.shows(/publish own\/mine\.bin$/u);
+  await shell.completes('publish own/mi', /publish own\/mine\.bin$/u);
   await shell.type('', 'Enter');
   await shell.shows(/published mine\.bin \(195 KiB\), sha256 [0-9a-f]{64}\nshoal>$/u);
   await shell.type('show', 'Enter');

@@ -10,9 +10,17 @@ import type { World, WorldTest } from './world.ts';
 const run = promisify(execFile);
 const LAUNCHER = fileURLToPath(new URL('../../bin/shoal', import.meta.url));
 
+/** Longer than a shell of ours waits for names. */
+const TAB_TIMEOUT_MS = 3_000;
+
 export interface RealTerminal {
   /** Types text as it is; `keys` are names such as Enter, Tab, C-c. */
   type(text: string, ...keys: readonly string[]): Promise<void>;
+  /**
+   * Types text and Tab, and Tab again while nothing comes of it, as a person does: a tracker that is asked for names is not waited for
+   * long, so on a busy machine one press may find nothing.
+   */
+  completes(text: string, pattern: RegExp): Promise<string>;
   /** The screen with what has scrolled off it, without blanks at the ends of lines. */
   screen(): Promise<string>;
   /** Resolves with the screen when it matches. */
@@ -76,6 +84,16 @@ export async function openTerminalWith(
       } catch (error) {
         throw new Error(`no ${String(pattern)} on this screen:\n${last}`, { cause: error });
       }
+    },
+    async completes(text, pattern) {
+      await self.type(text);
+      return eventually(
+        async () => {
+          await self.type('', 'Tab');
+          return self.shows(pattern, TAB_TIMEOUT_MS).catch(() => undefined);
+        },
+        `${text} is completed to ${String(pattern)}`,
+      );
     },
     async ended() {
       const [, code] = /^.*\[ended (\d+)\]/mu.exec(await self.shows(/\[ended \d+\]/u)) ?? [];
