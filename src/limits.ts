@@ -595,6 +595,8 @@ export const LAN_INTERFACES_MAX = 16;
 export const LAN_INTERFACES_CHECK_MS = 30_000;
 /** A network on which no tracker has answered after this is taken to have none. */
 export const LAN_SEARCH_MS = 1_000;
+/** The question is put again after this while nobody has answered: a datagram may be lost. */
+export const LAN_SEARCH_AGAIN_MS = 300;
 /** After the first tracker's answer others may still come for this long. */
 export const LAN_SEARCH_MORE_MS = 150;
 /** Trackers taken note of in one search. Later ones are passed over. */

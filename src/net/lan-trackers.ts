@@ -5,7 +5,13 @@
 import type { Bonjour } from 'bonjour-service';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { LAN_INTERFACES_CHECK_MS, LAN_SEARCH_MORE_MS, LAN_SEARCH_MS, LAN_TRACKERS_MAX } from '../limits.ts';
+import {
+  LAN_INTERFACES_CHECK_MS,
+  LAN_SEARCH_AGAIN_MS,
+  LAN_SEARCH_MORE_MS,
+  LAN_SEARCH_MS,
+  LAN_TRACKERS_MAX,
+} from '../limits.ts';
 import { openLanResponders } from './lan-responders.ts';
 
 const TYPE = 'shoal';
@@ -74,6 +80,10 @@ export async function findTrackers(signal: AbortSignal): Promise<readonly LanTra
       first.resolve();
     }),
   );
+  // a datagram may be lost: asked again while nobody answers
+  const again = setInterval(() => {
+    for (const search of searches) search.update();
+  }, LAN_SEARCH_AGAIN_MS);
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
   try {
@@ -82,6 +92,7 @@ export async function findTrackers(signal: AbortSignal): Promise<readonly LanTra
     if (found.size > 0) await delay(LAN_SEARCH_MORE_MS, undefined, { signal });
   } finally {
     over.abort();
+    clearInterval(again);
     for (const search of searches) search.stop();
     await responders.close();
   }

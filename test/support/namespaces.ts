@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { chmod, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { eventually } from './deadline.ts';
 import type { SystemNeed } from './system-packages.ts';
 import type { WorldTest } from './world.ts';
 
@@ -33,14 +34,21 @@ export async function twoMachines({ onTestFinished }: WorldTest): Promise<readon
     const address = `10.231.0.${index + 1}`;
     await ip('-n', name, 'address', 'add', `${address}/24`, 'dev', 'cable');
     for (const device of ['lo', 'cable']) await ip('-n', name, 'link', 'set', device, 'up');
-    return {
-      address,
-      async launcher(path: string) {
-        await writeFile(path, `#!/bin/sh\nexec ip netns exec ${name} ${LAUNCHER} "$@"\n`);
-        await chmod(path, 0o755);
-        return path;
-      },
-    };
+    return { name, address };
   });
-  return Promise.all(machines) as Promise<[OwnMachine, OwnMachine]>;
+  const cabled = await Promise.all(machines);
+  // Linux tells up to a second after both ends are up that a cable carries, and until then no program sees a network there
+  for (const { name } of cabled) {
+    const carries = async (): Promise<boolean> =>
+      (await run('ip', ['-n', name, 'link', 'show', 'cable'])).stdout.includes('state UP');
+    await eventually(carries, `the cable of ${name} carries`);
+  }
+  return cabled.map(({ name, address }) => ({
+    address,
+    async launcher(path: string) {
+      await writeFile(path, `#!/bin/sh\nexec ip netns exec ${name} ${LAUNCHER} "$@"\n`);
+      await chmod(path, 0o755);
+      return path;
+    },
+  })) as [OwnMachine, OwnMachine];
 }
