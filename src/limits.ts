@@ -389,6 +389,8 @@ export const TRACKER_ENTRIES_MAX = 2_000_000;
 export const TRACKER_HOLDINGS_MAX = 4_000_000;
 /** An entry nobody has served for this long leaves the catalogue. */
 export const ENTRY_RETENTION_MS = 30 * 24 * 3_600_000;
+/** Copies of an entry that volunteers may be asked to keep. More: the entry is refused with a sentence. */
+export const REPLICAS_MAX = 16;
 /** Subscribers of events; events kept for those who resume. */
 export const EVENT_SUBSCRIBERS_MAX = 1_000;
 export const EVENT_HISTORY_MAX = 10_000;

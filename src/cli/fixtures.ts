@@ -220,6 +220,9 @@ export function trackerEntry(parts: Partial<TrackerEntry> = {}): TrackerEntry {
     chunkCount: 1536,
     publishedAtMs: 940_000,
     seeders: 2,
+    replicas: 0,
+    replicasReached: 0,
+    replicaChunksMissing: 0,
     leechers: 1,
     ...parts,
   };

@@ -3,6 +3,7 @@
  * names. Refuses everything it does not understand, with an example; it never guesses.
  */
 import { ShoalError } from '../errors.ts';
+import { REPLICAS_MAX } from '../limits.ts';
 
 const POWERS_OF_TEN: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
 const NUMBER = String.raw`(\d{1,15}(?:\.\d{1,9})?)`;
@@ -56,6 +57,14 @@ export function parseCount(text: string): number {
   const count = /^\d{1,9}$/.test(text.trim()) ? Number(text) : 0;
   if (count < 1) throw new ShoalError('usage', `"${text}" is not a number of rows: write 1 or more`);
   return count;
+}
+
+/** How many copies volunteers are to keep. */
+export function parseReplicas(text: string): number {
+  const copies = /^\d{1,3}$/.test(text.trim()) ? Number(text) : Number.NaN;
+  if (!(copies <= REPLICAS_MAX))
+    throw new ShoalError('usage', `"${text}" is not a number of replicas: write 0 to ${REPLICAS_MAX}`);
+  return copies;
 }
 
 export interface HostPort {

@@ -13,7 +13,15 @@ export const REACHABILITY_NUMBER = { unknown: 0, reachable: 1, unreachable: 2 } 
 export const OFFENCE_NUMBER = { 'wrong-bytes': 1, protocol: 2, undelivered: 3 } as const;
 
 const ADDRESS = { host: one(1, 'string'), port: one(2, 'uint32') };
-const HOLDING = { contentId: one(1, 'bytes'), complete: one(2, 'bool'), chunks: one(3, 'bytes') };
+const HOLDING = {
+  contentId: one(1, 'bytes'),
+  complete: one(2, 'bool'),
+  chunks: one(3, 'bytes'),
+  replica: one(4, 'bool'),
+};
+const VOLUNTEER_OFFER = { offeredBytes: one(1, 'uint64'), usedBytes: one(2, 'uint64') };
+const REPLICA_ORDER = { contentId: one(1, 'bytes'), hold: many(2, 'uint32'), drop: many(3, 'uint32') };
+const REPLICA_GOAL = { copies: one(1, 'uint32') };
 const HOLDING_CHANGE = {
   contentId: one(1, 'bytes'),
   complete: one(2, 'bool'),
@@ -40,6 +48,9 @@ const ENTRY = {
   publishedAtMs: one(7, 'uint64'),
   seeders: one(8, 'uint32'),
   leechers: one(9, 'uint32'),
+  replicas: one(10, 'uint32'),
+  replicasReached: one(11, 'uint32'),
+  replicaChunksMissing: one(12, 'uint32'),
 };
 const SOURCE = {
   peerId: one(1, 'bytes'),
@@ -53,6 +64,7 @@ const PUBLISH_ITEM = {
   manifest: one(2, 'bytes'),
   contentId: one(3, 'bytes'),
   partial: one(4, 'bool'),
+  replicas: one(5, REPLICA_GOAL),
 };
 const PUBLISH_RESULT = { entry: one(1, ENTRY), problem: one(2, 'string') };
 const PEER_INFO = {
@@ -65,6 +77,7 @@ const PEER_INFO = {
   completeContents: one(7, 'uint32'),
   partialContents: one(8, 'uint32'),
   banned: one(9, 'bool'),
+  volunteer: one(10, VOLUNTEER_OFFER),
 };
 const PEER_REPORT = {
   contentId: one(1, 'bytes'),
@@ -77,6 +90,7 @@ export type AddressMessage = MessageOf<typeof ADDRESS>;
 export type EntryMessage = MessageOf<typeof ENTRY>;
 export type SourceMessage = MessageOf<typeof SOURCE>;
 export type SwarmNewsMessage = MessageOf<typeof SWARM_NEWS>;
+export type ReplicaOrderMessage = MessageOf<typeof REPLICA_ORDER>;
 export type PeerInfoMessage = MessageOf<typeof PEER_INFO>;
 export type WatchMessage = MessageOf<typeof CALLS.watch.answer>;
 
@@ -98,6 +112,7 @@ export const CALLS = {
       dialects: many(3, 'enum'),
       agent: one(4, 'string'),
       holdings: many(5, HOLDING),
+      volunteer: one(6, VOLUNTEER_OFFER),
     },
     answer: {
       leaseMs: one(1, 'uint32'),
@@ -110,13 +125,14 @@ export const CALLS = {
   },
   renew: {
     method: 'Renew',
-    request: { peerId: one(1, 'bytes'), changes: many(2, HOLDING_CHANGE) },
+    request: { peerId: one(1, 'bytes'), changes: many(2, HOLDING_CHANGE), volunteer: one(3, VOLUNTEER_OFFER) },
     answer: {
       known: one(1, 'bool'),
       leaseMs: one(2, 'uint32'),
       swarms: many(3, SWARM_NEWS),
       unknownContentIds: many(4, 'bytes'),
       reachability: one(5, 'enum'),
+      replicas: many(6, REPLICA_ORDER),
     },
   },
   leave: { method: 'Leave', request: { peerId: one(1, 'bytes') }, answer: {} },

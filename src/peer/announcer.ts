@@ -33,6 +33,8 @@ export interface AnnouncedContent {
   readonly manifest: Manifest;
   /** Names under which this node publishes it; none for contents it only fetches. */
   readonly names: ReadonlySet<string>;
+  /** Copies that volunteers are to keep of it; undefined: as it was asked for before. */
+  readonly replicas?: number | undefined;
   have(): Bitfield;
   links(): number;
 }
@@ -277,11 +279,11 @@ export class Announcer {
     const items: Publication[] = [];
     const published: Tracked[] = [];
     for (const tracked of this.#contents.values()) {
-      const { manifest, names } = tracked.content;
+      const { manifest, names, replicas } = tracked.content;
       for (const name of names) {
         if (tracked.publishedNames.has(name)) continue;
         tracked.publishedNames.add(name);
-        items.push({ name, manifest, partial: !tracked.content.have().isFull });
+        items.push({ name, manifest, partial: !tracked.content.have().isFull, replicas });
         published.push(tracked);
       }
     }

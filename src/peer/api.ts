@@ -61,6 +61,8 @@ export interface ShareProgress {
 
 export interface ShareOptions {
   readonly chunkSize?: number | undefined;
+  /** Copies of all this that volunteers are to keep; undefined: as it was asked for before. */
+  readonly replicas?: number | undefined;
   readonly onProgress?: (progress: ShareProgress) => void;
   /** Called for each entry when the tracker has it; again for files that appear or change later. */
   readonly onShared?: (entry: SharedEntry) => void;

@@ -48,6 +48,8 @@ export class SharedLibrary {
   /** Names by content: one content may be shared under several. */
   readonly #names = new Map<ContentId, Set<string>>();
   readonly #roots = new Set<string>();
+  /** Copies asked for of what is below a path. */
+  readonly #replicas = new Map<string, number>();
   readonly #watchers = new Set<ShareOptions>();
   /** Names that the tracker does not take. */
   readonly #refused = new Set<string>();
@@ -57,7 +59,7 @@ export class SharedLibrary {
   #initial = 0;
   #accused = false;
   /** Found by a scan that is going on, and not given to the announcer yet. */
-  readonly #gathered = new Map<ContentId, Manifest>();
+  readonly #gathered = new Map<ContentId, LibraryFile>();
   #gathering: NodeJS.Timeout | undefined;
 
   static async open(options: SharedLibraryOptions): Promise<SharedLibrary> {
@@ -110,8 +112,12 @@ export class SharedLibrary {
     this.#initial++;
     try {
       // known before all is hashed; a path that is not there is refused by the library
-      for (const path of paths) this.#roots.add(await realpath(path).catch(() => resolve(path)));
-      const { chunkSize, onProgress } = options;
+      const { chunkSize, onProgress, replicas } = options;
+      for (const path of paths) {
+        const root = await realpath(path).catch(() => resolve(path));
+        this.#roots.add(root);
+        if (replicas !== undefined) this.#replicas.set(root, replicas);
+      }
       await this.#library.addRoots(paths, { chunkSize, onProgress, signal, watch: false });
     } finally {
       this.#initial--;
@@ -195,11 +201,11 @@ export class SharedLibrary {
     this.#unannounced.push(file);
     // files that appear later announce themselves; the first ones are announced together
     if (this.#initial === 0) {
-      this.#put(manifest, names);
+      this.#put(file, names);
       this.#announce(new AbortController().signal).catch(() => undefined);
       return;
     }
-    this.#gathered.set(contentId, manifest);
+    this.#gathered.set(contentId, file);
     this.#gathering ??= setTimeout(() => this.#announceGathered(), ANNOUNCE_GATHER_MS).unref();
   }
 
@@ -207,17 +213,30 @@ export class SharedLibrary {
   #announceGathered(): void {
     clearTimeout(this.#gathering);
     this.#gathering = undefined;
-    for (const [contentId, manifest] of this.#gathered) {
+    for (const [contentId, file] of this.#gathered) {
       const names = this.#names.get(contentId);
-      if (names !== undefined) this.#put(manifest, names);
+      if (names !== undefined) this.#put(file, names);
     }
     this.#gathered.clear();
   }
 
-  #put(manifest: Manifest, names: ReadonlySet<string>): void {
+  #put({ manifest, path }: Pick<LibraryFile, 'manifest' | 'path'>, names: ReadonlySet<string>): void {
     const { contentId, chunkCount } = manifest;
     const full = chunkCount === 1 ? ONE_CHUNK : Bitfield.full(chunkCount);
-    this.#options.announcer.put({ manifest, names, have: () => full, links: () => this.#options.linksOf(contentId) });
+    this.#options.announcer.put({
+      manifest,
+      names,
+      replicas: this.#replicasOf(path),
+      have: () => full,
+      links: () => this.#options.linksOf(contentId),
+    });
+  }
+
+  #replicasOf(path: string): number | undefined {
+    let most: number | undefined;
+    for (const [root, copies] of this.#replicas)
+      if (path === root || path.startsWith(root + sep)) most = Math.max(most ?? 0, copies);
+    return most;
   }
 
   #onWithdrawn(file: LibraryFile): void {
@@ -246,8 +265,7 @@ export class SharedLibrary {
   }
 
   #onFolderAdded(folder: LibraryFolder): void {
-    const { manifest, name } = folder;
-    this.#put(manifest, new Set([name]));
+    this.#put(folder, new Set([folder.name]));
     this.#unannounced.push(folder);
     if (this.#initial === 0) this.#announce(new AbortController().signal).catch(() => undefined);
   }

@@ -50,6 +50,10 @@ export interface TrackerEntry {
   readonly publishedAtMs: number;
   readonly seeders: number;
   readonly leechers: number;
+  /** Copies of every chunk that volunteers are to keep, those they keep of the rarest, and chunks with fewer than asked for. */
+  readonly replicas: number;
+  readonly replicasReached: number;
+  readonly replicaChunksMissing: number;
 }
 
 export interface TrackerSource {
@@ -103,6 +107,7 @@ export function peerIdBytes(peerId: string): Uint8Array<ArrayBuffer> {
 export function entryFromWire(entry: EntryMessage | undefined): TrackerEntry {
   if (entry === undefined) throw broken('an answer without the entry');
   const { name, sha256, chunkSize, chunkCount, seeders, leechers } = entry;
+  const { replicas, replicasReached, replicaChunksMissing } = entry;
   if (chunkCount > limits.CHUNK_COUNT_MAX) throw broken(`an entry of ${chunkCount} chunks`);
   return {
     name,
@@ -114,6 +119,9 @@ export function entryFromWire(entry: EntryMessage | undefined): TrackerEntry {
     publishedAtMs: entry.publishedAtMs,
     seeders,
     leechers,
+    replicas,
+    replicasReached,
+    replicaChunksMissing,
   };
 }
 

@@ -73,6 +73,8 @@ export interface Publication {
   readonly manifest: Manifest;
   /** This peer lacks chunks; publishing then says nothing about what it has. */
   readonly partial?: boolean;
+  /** Copies that volunteers are to keep; undefined: as it was asked for before. */
+  readonly replicas?: number | undefined;
 }
 
 /** In the order of the publications: why that one was refused; undefined: it was not. */
@@ -220,6 +222,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
             contentId: digestBytes(item.manifest.contentId),
             manifest: inline(item) ? item.manifest.bytes : new Uint8Array(0),
             partial: item.partial ?? false,
+            replicas: item.replicas === undefined ? undefined : { copies: item.replicas },
           })),
           problemsOnly: true,
         };

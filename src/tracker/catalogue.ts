@@ -42,9 +42,16 @@ export class Catalogue {
   readonly #ordered = new SortedNames();
   readonly #idle = new DueQueue<ContentRecord>();
   readonly #retentionMs: number;
+  readonly #onEntry: ((entry: EntryRecord) => void) | undefined;
   #entryCount = 0;
 
-  constructor(record: (change: StoreChange) => void, retentionMs = limits.ENTRY_RETENTION_MS) {
+  /** @param onEntry an entry has come, is gone, or asks for another number of replicas. */
+  constructor(
+    record: (change: StoreChange) => void,
+    retentionMs = limits.ENTRY_RETENTION_MS,
+    onEntry?: (entry: EntryRecord) => void,
+  ) {
+    this.#onEntry = onEntry;
     this.#record = record;
     this.#retentionMs = retentionMs;
   }
@@ -142,9 +149,10 @@ export class Catalogue {
     name: EntryName,
     content: ContentRecord,
     publishedAtMs: number,
+    replicas = 0,
   ): { added: EntryRecord; displaced?: EntryRecord } {
-    const added = this.#insert(name, content, publishedAtMs);
-    this.#record({ type: 'put-entry', entry: { name, contentKey: content.key, publishedAtMs } });
+    const added = this.#insert(name, content, publishedAtMs, replicas);
+    this.#recordEntry(added);
     const versions = this.#names.get(name) as EntryRecord[];
     if (versions.length <= limits.ENTRY_VERSIONS_MAX) return { added };
     const older = versions.slice(0, -1);
@@ -156,13 +164,20 @@ export class Catalogue {
 
   /** Points a plain entry at the same bytes with a manifest. The plain content leaves the catalogue. */
   upgradeEntry(entry: EntryRecord, content: ContentRecord): void {
-    const { name, publishedAtMs } = entry;
     this.#detach(entry);
-    this.#record({ type: 'remove-entry', name, contentKey: entry.content.key });
+    this.#record({ type: 'remove-entry', name: entry.name, contentKey: entry.content.key });
     this.#dropIfUnnamed(entry.content);
     entry.content = content;
     content.entries.push(entry);
-    this.#record({ type: 'put-entry', entry: { name, contentKey: content.key, publishedAtMs } });
+    this.#recordEntry(entry);
+  }
+
+  /** Copies of its content that volunteers are to keep from now on. */
+  setReplicas(entry: EntryRecord, copies: number): void {
+    if (entry.replicas === copies) return;
+    entry.replicas = copies;
+    this.#recordEntry(entry);
+    this.#onEntry?.(entry);
   }
 
   /** Takes an entry out, and its content with the last one; the caller ends the holdings of that content. */
@@ -179,6 +194,7 @@ export class Catalogue {
     this.#detach(entry);
     this.#record({ type: 'remove-entry', name: entry.name, contentKey: entry.content.key });
     this.#dropIfUnnamed(entry.content);
+    this.#onEntry?.(entry);
   }
 
   /** Takes a content out with all its entries; the caller ends its holdings. */
@@ -209,11 +225,15 @@ export class Catalogue {
 
   restoreEntry(stored: StoredEntry): void {
     const content = this.#contents.get(stored.contentKey);
-    if (content !== undefined) this.#insert(stored.name as EntryName, content, stored.publishedAtMs);
+    if (content !== undefined) this.#insert(stored.name as EntryName, content, stored.publishedAtMs, stored.replicas);
   }
 
-  #insert(name: EntryName, content: ContentRecord, publishedAtMs: number): EntryRecord {
-    const entry: EntryRecord = { name, content, publishedAtMs };
+  #recordEntry({ name, content, publishedAtMs, replicas }: EntryRecord): void {
+    this.#record({ type: 'put-entry', entry: { name, contentKey: content.key, publishedAtMs, replicas } });
+  }
+
+  #insert(name: EntryName, content: ContentRecord, publishedAtMs: number, replicas: number): EntryRecord {
+    const entry: EntryRecord = { name, content, publishedAtMs, replicas };
     const versions = this.#names.get(name);
     if (versions !== undefined) versions.push(entry);
     else {
@@ -222,6 +242,7 @@ export class Catalogue {
     }
     content.entries.push(entry);
     this.#entryCount++;
+    this.#onEntry?.(entry);
     return entry;
   }
 

@@ -16,6 +16,8 @@ export interface PublishItem {
   readonly contentId: ContentId | undefined;
   /** The publisher lacks chunks: publishing says nothing about what it has. */
   readonly partial: boolean;
+  /** Copies that volunteers are to keep; undefined: as it was asked for before. */
+  readonly replicas?: number | undefined;
 }
 
 export type PublishOutcome = { readonly entry: EntryView } | { readonly problem: string };
@@ -42,8 +44,16 @@ export async function publish(
 function tryPublish(state: TrackerState, peer: PeerRecord, item: PublishItem, nowMs: number): EntryRecord | string {
   try {
     const name = parseCatalogueName(item.name);
+    const { replicas, partial } = item;
+    if (replicas !== undefined && replicas > limits.REPLICAS_MAX)
+      throw new ShoalError(
+        'usage',
+        `${replicas} replicas are more than the ${limits.REPLICAS_MAX} that may be asked for`,
+      );
     const content = contentToPublish(state, peer, item, nowMs);
-    return publishOne(state, peer, name, content, item.partial, nowMs);
+    const entry = publishOne(state, peer, name, content, partial, nowMs);
+    if (replicas !== undefined) state.catalogue.setReplicas(entry, replicas);
+    return entry;
   } catch (error) {
     if (!(error instanceof ShoalError)) throw error;
     return error.message;

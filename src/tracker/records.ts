@@ -41,6 +41,8 @@ export interface EntryRecord {
   /** Changes once at most: from a plain content to the same bytes with a manifest. */
   content: ContentRecord;
   readonly publishedAtMs: number;
+  /** Copies that volunteers are to keep; 0: none. Set by the catalogue. */
+  replicas: number;
 }
 
 /** What one online peer has of one content. */

@@ -493,3 +493,22 @@ test('a waiting subscriber hears of an event at once and ends with its signal', 
   expect((await last).done).toBe(true);
   expect(bench.registry.figures().eventSubscribers).toBe(0);
 });
+
+test('copies that an entry asks for stay with it, are asked for anew, and outlive the tracker', async () => {
+  const store = createMemoryStore();
+  const bench = await createBench({ store });
+  const peer = bench.join(1);
+  const item = { name: 'big.bin', manifest: big.bytes, contentId: big.contentId, partial: false };
+  const goal = async (): Promise<number | undefined> => bench.registry.versions('big.bin')[0]?.replicas;
+  await bench.registry.publish(peer, [{ ...item, replicas: 3 }]);
+  expect(await goal()).toBe(3);
+  await bench.registry.publish(peer, [item]); // says nothing of copies
+  expect(await goal()).toBe(3);
+  const [refused] = await bench.registry.publish(peer, [{ ...item, replicas: limits.REPLICAS_MAX + 1 }]);
+  expect(refused).toEqual({ problem: expect.stringMatching(/^17 replicas are more than the 16/u) });
+  await bench.registry.close();
+  const again = await createBench({ store });
+  expect(again.registry.versions('big.bin')[0]?.replicas).toBe(3);
+  await again.registry.publish(again.join(2), [{ ...item, replicas: 0 }]);
+  expect(again.registry.versions('big.bin')[0]?.replicas).toBe(0);
+});

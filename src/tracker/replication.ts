@@ -230,10 +230,11 @@ function applyStored(state: TrackerState, change: StoreChange, nowMs: number): v
   if (change.type === 'put-content') {
     if (catalogue.content(change.content.key) === undefined) catalogue.restoreContent(change.content, nowMs);
   } else if (change.type === 'put-entry') {
-    const { name, contentKey, publishedAtMs } = change.entry;
+    const { name, contentKey, publishedAtMs, replicas } = change.entry;
     const content = catalogue.content(contentKey);
-    if (content !== undefined && !content.entries.some((entry) => entry.name === name))
-      addEntry(state, name as EntryName, content, publishedAtMs);
+    if (content === undefined) return;
+    const known = content.entries.find((entry) => entry.name === name);
+    catalogue.setReplicas(known ?? addEntry(state, name as EntryName, content, publishedAtMs), replicas);
   } else if (change.type === 'remove-entry') {
     const entry = catalogue.content(change.contentKey)?.entries.find(({ name }) => name === change.name);
     if (entry === undefined) return;

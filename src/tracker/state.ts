@@ -64,9 +64,14 @@ export interface EntryView {
   /** Online peers with all chunks, and the others that take part. */
   readonly seeders: number;
   readonly leechers: number;
+  /** Copies of every chunk that volunteers are to keep, and those they keep of the rarest. */
+  readonly replicas: number;
+  readonly replicasReached: number;
+  /** Chunks that have fewer copies than asked for. */
+  readonly replicaChunksMissing: number;
 }
 
-export function viewEntry({ name, content, publishedAtMs }: EntryRecord): EntryView {
+export function viewEntry({ name, content, publishedAtMs, replicas }: EntryRecord): EntryView {
   const { size, sha256, contentId, chunkSize, chunkCount, swarm } = content;
   return {
     name,
@@ -78,6 +83,9 @@ export function viewEntry({ name, content, publishedAtMs }: EntryRecord): EntryV
     publishedAtMs,
     seeders: swarm?.complete.length ?? 0,
     leechers: swarm?.partial.length ?? 0,
+    replicas,
+    replicasReached: 0,
+    replicaChunksMissing: replicas === 0 ? 0 : chunkCount,
   };
 }
 

@@ -61,6 +61,7 @@ function infoLines({ entry, sources }: Located, { output, wallClock }: Runtime):
     `  published  ${humanAgo(entry.publishedAtMs, wallClock())}`,
     `  have it    ${humanCount(seeders, 'seeder')}, ${humanCount(leechers, 'leecher')}`,
   ];
+  if (entry.replicas > 0) lines.push(`  replicas   ${replicasLine(entry)}`);
   if (contentId !== '') {
     const availability = countCopies(
       chunkCount,
@@ -74,6 +75,13 @@ function infoLines({ entry, sources }: Located, { output, wallClock }: Runtime):
   if (sources.length >= LOCATE_SOURCES_MAX) lines.push('', `${sources.length} sources, as the tracker chose them:`);
   else lines.push('');
   return [...lines, ...renderTable(sources, sourceColumns(chunkCount), output.columns)];
+}
+
+/** How far the volunteers are. */
+function replicasLine({ replicas, replicasReached, replicaChunksMissing, chunkCount }: Located['entry']): string {
+  const reached = `${Math.min(replicasReached, replicas)} of ${replicas}`;
+  if (replicaChunksMissing === 0) return `${reached}: volunteers keep every chunk as often as asked for`;
+  return `${reached}: ${replicaChunksMissing} of ${humanCount(chunkCount, 'chunk')} have fewer copies than asked for`;
 }
 
 function sourceDocument(

@@ -50,8 +50,12 @@ async function runLs(flags: LsFlags, shared: GlobalOptions, runtime: Runtime): P
 /** An entry as `--json` shows it. */
 export function entryDocument(entry: TrackerEntry): Record<string, unknown> {
   const { name, size, sha256, contentId, chunkSize, chunkCount, seeders, leechers, publishedAtMs } = entry;
+  const { replicas, replicasReached, replicaChunksMissing } = entry;
   const publishedAt = new Date(publishedAtMs).toISOString();
-  return { name, size, sha256, content: contentId, chunkSize, chunkCount, seeders, leechers, publishedAt };
+  return {
+    ...{ name, size, sha256, content: contentId, chunkSize, chunkCount, seeders, leechers, publishedAt },
+    ...{ replicas, replicasReached, replicaChunksMissing },
+  };
 }
 
 export function entryColumns(nowMs: number): readonly Column<TrackerEntry>[] {

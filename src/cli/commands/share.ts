@@ -9,7 +9,7 @@ import { interrupted } from '../interrupt.ts';
 import { sharedEvent, sharedFolderEvent, type CliEvent } from '../ndjson.ts';
 import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
 import type { Output } from '../output.ts';
-import { parseSize } from '../rates.ts';
+import { parseReplicas, parseSize } from '../rates.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 import { printable } from '../display-width.ts';
 import { createRateEstimate } from '../rate-estimate.ts';
@@ -20,6 +20,7 @@ const EVENT_BATCH_MAX = 1_000;
 interface ShareFlags extends NodeFlags {
   readonly data?: string;
   readonly chunkSize?: number;
+  readonly replicas?: number;
 }
 
 export const defineShare: DefineCommand = (command, runtime) => {
@@ -30,12 +31,18 @@ export const defineShare: DefineCommand = (command, runtime) => {
         parseSize,
       ),
     )
+    .addOption(
+      new Option('--replicas <n>', 'have volunteers keep so many copies of it; 0: none any longer').argParser(
+        parseReplicas,
+      ),
+    )
     .addHelpText(
       'after',
       examples(
         ['shoal share ./data', 'everything below a folder, new files as they come'],
         ['shoal share big.bin --listen 0.0.0.0:9001', 'one file, on a port that a firewall lets in'],
         ['shoal share ./data --limit-up 500mbit', 'leave room on the line for others'],
+        ['shoal share big.bin --replicas 3', 'three volunteers keep a copy of every chunk'],
       ),
     )
     .action((paths: string[], flags: ShareFlags) => runShare(paths, flags, globalOptions(command), runtime));
@@ -85,6 +92,7 @@ async function shareUntilReady(
   const events = createEventBatch(output);
   const sharing = node.share(paths, {
     chunkSize: flags.chunkSize,
+    replicas: flags.replicas,
     onProgress: (progress) => bar.update(hashingState(progress, speed(progress.bytesDone))),
     onShared: (entry) => {
       events.add(sharedEvent(entry));

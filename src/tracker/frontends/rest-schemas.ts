@@ -95,7 +95,10 @@ export const Announced = {
 
 export const FileRow = {
   type: 'object',
-  required: ['name', 'size', 'sha256', 'content', 'chunk_size', 'chunks', 'seeders', 'leechers', 'published_at'],
+  required: [
+    ...(['name', 'size', 'sha256', 'content', 'chunk_size', 'chunks', 'seeders', 'leechers', 'published_at'] as const),
+    ...(['replicas', 'replicas_reached', 'replica_chunks_missing'] as const),
+  ],
   properties: {
     name: Text,
     size: Size,
@@ -106,6 +109,9 @@ export const FileRow = {
     seeders: { ...Count, description: 'Online peers that have all of it' },
     leechers: { ...Count, description: 'Online peers that are still fetching it' },
     published_at: Time,
+    replicas: { ...Count, description: 'Copies of every chunk that volunteers are to keep' },
+    replicas_reached: { ...Count, description: 'Copies that they keep of the rarest chunk' },
+    replica_chunks_missing: { ...Count, description: 'Chunks that have fewer copies than asked for' },
   },
 } as const;
 

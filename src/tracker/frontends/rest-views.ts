@@ -17,6 +17,9 @@ export function fileRow(entry: EntryView) {
     seeders: entry.seeders,
     leechers: entry.leechers,
     published_at: isoTime(entry.publishedAtMs),
+    replicas: entry.replicas,
+    replicas_reached: entry.replicasReached,
+    replica_chunks_missing: entry.replicaChunksMissing,
   };
 }
 

@@ -79,11 +79,12 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
     },
 
     async publish(request) {
-      const items = request.items.map(({ name, manifest, contentId, partial }) => ({
+      const items = request.items.map(({ name, manifest, contentId, partial, replicas }) => ({
         name,
         manifest,
         contentId: contentId.length === 0 ? undefined : contentIdFromBytes(contentId),
         partial,
+        replicas: replicas?.copies,
       }));
       const outcomes = await registry.publish(peerIdIn(request.peerId), items);
       return {
@@ -302,6 +303,9 @@ function entryOut(entry: EntryView) {
     publishedAtMs: BigInt(Math.floor(entry.publishedAtMs)),
     seeders: entry.seeders,
     leechers: entry.leechers,
+    replicas: entry.replicas,
+    replicasReached: entry.replicasReached,
+    replicaChunksMissing: entry.replicaChunksMissing,
   };
 }
 

@@ -24,6 +24,7 @@ const MIGRATIONS: readonly string[] = [
    INSERT INTO contents2 SELECT * FROM contents;
    DROP TABLE contents;
    ALTER TABLE contents2 RENAME TO contents;`,
+  'ALTER TABLE entries ADD COLUMN replicas INTEGER NOT NULL DEFAULT 0;',
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

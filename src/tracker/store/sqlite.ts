@@ -41,7 +41,12 @@ export function openSqliteStore(options: { readonly dataDir: string }): TrackerS
         statements.removeContent.run(change.key);
         break;
       case 'put-entry':
-        statements.putEntry.run(change.entry.name, change.entry.contentKey, change.entry.publishedAtMs);
+        statements.putEntry.run(
+          change.entry.name,
+          change.entry.contentKey,
+          change.entry.publishedAtMs,
+          change.entry.replicas,
+        );
         break;
       case 'remove-entry':
         statements.removeEntry.run(change.name, change.contentKey);
@@ -73,7 +78,11 @@ export function openSqliteStore(options: { readonly dataDir: string }): TrackerS
       }
       for (const row of statements.entries.iterate()) {
         const entry = { name: String(row['name']), contentKey: String(row['content_key']) };
-        visitor.entry({ ...entry, publishedAtMs: Number(row['published_at_ms']) });
+        visitor.entry({
+          ...entry,
+          publishedAtMs: Number(row['published_at_ms']),
+          replicas: Number(row['replicas']),
+        });
       }
       for (const row of statements.peers.iterate()) {
         visitor.peer({
@@ -146,7 +155,7 @@ function prepare(database: DatabaseSync) {
     putManifest: sql('INSERT OR REPLACE INTO manifests VALUES (?, ?)'),
     removeManifest: sql('DELETE FROM manifests WHERE content_id = ?'),
     removeContent: sql('DELETE FROM contents WHERE key = ?'),
-    putEntry: sql('INSERT OR REPLACE INTO entries VALUES (?, ?, ?)'),
+    putEntry: sql('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)'),
     removeEntry: sql('DELETE FROM entries WHERE name = ? AND content_key = ?'),
     putPeer: sql('INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?, ?)'),
     removePeer: sql('DELETE FROM peers WHERE key = ?'),

@@ -17,6 +17,7 @@ export const entry: StoredEntry = {
   name: 'thư mục/tệp.bin',
   contentKey: content.key,
   publishedAtMs: 1_800_000_000_001,
+  replicas: 3,
 };
 const peer: StoredPeer = {
   key: 'a'.repeat(32),
@@ -85,10 +86,12 @@ export function storeContract(name: string, create: () => TrackerStore | Promise
       await store.apply([
         { type: 'set-idle', key: content.key, idleSinceMs: null },
         { type: 'put-peer', peer: { ...peer, agent: 'newer' } },
+        { type: 'put-entry', entry: { ...entry, replicas: 0 } },
         { type: 'set-idle', key: 'nothing', idleSinceMs: 7 },
       ]);
       const stored = await load(store);
       expect(stored.contents).toEqual([{ ...content, idleSinceMs: null }]);
+      expect(stored.entries).toEqual([{ ...entry, replicas: 0 }]);
       expect(stored.peers[0]?.agent).toBe('newer');
     });
 
@@ -104,6 +107,12 @@ export function storeContract(name: string, create: () => TrackerStore | Promise
       await store.apply(removals);
       expect(await load(store)).toEqual({ contents: [], entries: [], peers: [] });
       expect(await store.manifest(manifest.contentId)).toBeUndefined();
+      // nothing of what it asked for is left for the next of this name
+      await store.apply([
+        { type: 'put-content', content },
+        { type: 'put-entry', entry: { ...entry, replicas: 0 } },
+      ]);
+      expect((await load(store)).entries).toEqual([{ ...entry, replicas: 0 }]);
     });
 
     test('shows contents longest idle first and served ones last, entries and peers oldest first', async () => {

@@ -30,6 +30,8 @@ export interface StoredEntry {
   readonly name: string;
   readonly contentKey: string;
   readonly publishedAtMs: number;
+  /** Copies that volunteers are to keep of its content. */
+  readonly replicas: number;
 }
 
 export interface StoredPeer {

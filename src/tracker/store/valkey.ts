@@ -8,6 +8,7 @@
  *     {shoal:NN}:idle       hash    content key -> since when nobody serves it
  *     {shoal:NN}:manifest:K string  canonical bytes
  *     {shoal:NN}:entries    hash    content key NUL name -> when it was published
+ *     {shoal:NN}:replicas   hash    content key NUL name -> copies that volunteers are to keep; absent: none
  *     {shoal:NN}:peers      hash    peer key -> last seen
  *     {shoal:NN}:log        stream  o: which tracker, c: its changes
  *
@@ -146,13 +147,18 @@ function put(all: ChainableCommander, shard: number, change: StoreChange): void 
       all.del(manifestKey(change.key));
       break;
     case 'put-entry': {
-      const { name, contentKey, publishedAtMs } = change.entry;
-      all.hset(keyOf(shard, 'entries'), `${contentKey}\0${name}`, publishedAtMs);
+      const { name, contentKey, publishedAtMs, replicas } = change.entry;
+      const field = `${contentKey}\0${name}`;
+      all.hset(keyOf(shard, 'entries'), field, publishedAtMs);
+      if (replicas > 0) all.hset(keyOf(shard, 'replicas'), field, replicas);
+      else all.hdel(keyOf(shard, 'replicas'), field);
       break;
     }
-    case 'remove-entry':
-      all.hdel(keyOf(shard, 'entries'), `${change.contentKey}\0${change.name}`);
+    case 'remove-entry': {
+      const field = `${change.contentKey}\0${change.name}`;
+      all.hdel(keyOf(shard, 'entries'), field).hdel(keyOf(shard, 'replicas'), field);
       break;
+    }
     case 'put-peer':
       all.hset(keyOf(shard, 'peers'), change.peer.key, JSON.stringify(change.peer));
       break;
@@ -181,10 +187,11 @@ async function execute(all: ChainableCommander): Promise<void> {
 }
 
 async function readShard(server: Server, shard: number) {
-  const [contents, idle, entries, peers] = await Promise.all([
+  const [contents, idle, entries, replicas, peers] = await Promise.all([
     server.hgetall(keyOf(shard, 'contents')),
     server.hgetall(keyOf(shard, 'idle')),
     server.hgetall(keyOf(shard, 'entries')),
+    server.hgetall(keyOf(shard, 'replicas')),
     server.hgetall(keyOf(shard, 'peers')),
   ]);
   return {
@@ -195,7 +202,13 @@ async function readShard(server: Server, shard: number) {
     }),
     entries: Object.entries(entries).map(([field, at]): StoredEntry => {
       const cut = field.indexOf('\0');
-      return { name: field.slice(cut + 1), contentKey: field.slice(0, cut), publishedAtMs: Number(at) };
+      const goal = Number(replicas[field] ?? 0);
+      return {
+        name: field.slice(cut + 1),
+        contentKey: field.slice(0, cut),
+        publishedAtMs: Number(at),
+        replicas: goal,
+      };
     }),
     peers: Object.values(peers).map((text) => JSON.parse(text) as StoredPeer),
   };

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file shoal/v1/tracker.proto.
  */
 export const file_shoal_v1_tracker: GenFile = /*@__PURE__*/
-  fileDesc("ChZzaG9hbC92MS90cmFja2VyLnByb3RvEghzaG9hbC52MSIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSI/CgdIb2xkaW5nEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGY2h1bmtzGAMgASgMIpkBCg1Ib2xkaW5nQ2hhbmdlEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGZ2FpbmVkGAMgAygNEgwKBGxvc3QYBCADKA0SDwoHZHJvcHBlZBgFIAEoCBINCgVsaW5rcxgGIAEoDRIQCghieXRlc191cBgHIAEoBBISCgpieXRlc19kb3duGAggASgEIqEBCg9SZWdpc3RlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBINCgVhZ2VudBgEIAEoCRIjCghob2xkaW5ncxgFIAMoCzIRLnNob2FsLnYxLkhvbGRpbmciswEKEFJlZ2lzdGVyUmVzcG9uc2USEAoIbGVhc2VfbXMYASABKA0SEAoIcmVuZXdfbXMYAiABKA0SFQoNb2JzZXJ2ZWRfaG9zdBgDIAEoCRIbChN1bmtub3duX2NvbnRlbnRfaWRzGAQgAygMEhkKEXBlZXJfZXhjaGFuZ2Vfb2ZmGAUgASgIEiwKDHJlYWNoYWJpbGl0eRgGIAEoDjIWLnNob2FsLnYxLlJlYWNoYWJpbGl0eSJJCgxSZW5ld1JlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIoCgdjaGFuZ2VzGAIgAygLMhcuc2hvYWwudjEuSG9sZGluZ0NoYW5nZSJeCglTd2FybU5ld3MSEgoKY29udGVudF9pZBgBIAEoDBITCgtzZWVkZXJfcmFuaxgCIAEoDRIUCgxzZWVkZXJfY291bnQYAyABKA0SEgoKcGVlcl9jb3VudBgEIAEoDSKgAQoNUmVuZXdSZXNwb25zZRINCgVrbm93bhgBIAEoCBIQCghsZWFzZV9tcxgCIAEoDRIjCgZzd2FybXMYAyADKAsyEy5zaG9hbC52MS5Td2FybU5ld3MSGwoTdW5rbm93bl9jb250ZW50X2lkcxgEIAMoDBIsCgxyZWFjaGFiaWxpdHkYBSABKA4yFi5zaG9hbC52MS5SZWFjaGFiaWxpdHkiHwoMTGVhdmVSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwiDwoNTGVhdmVSZXNwb25zZSJSCgtQdWJsaXNoSXRlbRIMCgRuYW1lGAEgASgJEhAKCG1hbmlmZXN0GAIgASgMEhIKCmNvbnRlbnRfaWQYAyABKAwSDwoHcGFydGlhbBgEIAEoCCJeCg5QdWJsaXNoUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEiQKBWl0ZW1zGAIgAygLMhUuc2hvYWwudjEuUHVibGlzaEl0ZW0SFQoNcHJvYmxlbXNfb25seRgDIAEoCCJACg1QdWJsaXNoUmVzdWx0Eh4KBWVudHJ5GAEgASgLMg8uc2hvYWwudjEuRW50cnkSDwoHcHJvYmxlbRgCIAEoCSI7Cg9QdWJsaXNoUmVzcG9uc2USKAoHcmVzdWx0cxgBIAMoCzIXLnNob2FsLnYxLlB1Ymxpc2hSZXN1bHQicwoZVXBsb2FkTWFuaWZlc3RQYXJ0UmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEhIKCmNvbnRlbnRfaWQYAiABKAwSEwoLdG90YWxfYnl0ZXMYAyABKA0SDgoGb2Zmc2V0GAQgASgNEgwKBHBhcnQYBSABKAwiLgoaVXBsb2FkTWFuaWZlc3RQYXJ0UmVzcG9uc2USEAoIY29tcGxldGUYASABKAgiMgoQVW5wdWJsaXNoUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEg0KBW5hbWVzGAIgAygJIiQKEVVucHVibGlzaFJlc3BvbnNlEg8KB3JlbW92ZWQYASABKA0irAEKBUVudHJ5EgwKBG5hbWUYASABKAkSDAoEc2l6ZRgCIAEoBBIOCgZzaGEyNTYYAyABKAkSEgoKY29udGVudF9pZBgEIAEoDBISCgpjaHVua19zaXplGAUgASgNEhMKC2NodW5rX2NvdW50GAYgASgNEhcKD3B1Ymxpc2hlZF9hdF9tcxgHIAEoBBIPCgdzZWVkZXJzGAggASgNEhAKCGxlZWNoZXJzGAkgASgNInEKEExpc3RGaWxlc1JlcXVlc3QSDQoFcXVlcnkYASABKAkSDQoFbGltaXQYAiABKA0SDQoFYWZ0ZXIYAyABKAkSFwoPaW5jbHVkZV9vZmZsaW5lGAQgASgIEhcKD2luY2x1ZGVfZm9sZGVycxgFIAEoCCJJChFMaXN0RmlsZXNSZXNwb25zZRIgCgdlbnRyaWVzGAEgAygLMg8uc2hvYWwudjEuRW50cnkSEgoKbmV4dF9hZnRlchgCIAEoCSJoCg1Mb2NhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSEgoKY29udGVudF9pZBgCIAEoDBIPCgdwZWVyX2lkGAMgASgMEg0KBWxpbWl0GAQgASgNEhUKDXdhbnRfbWFuaWZlc3QYBSABKAginAEKBlNvdXJjZRIPCgdwZWVyX2lkGAEgASgMEiQKCWFkZHJlc3NlcxgCIAMoCzIRLnNob2FsLnYxLkFkZHJlc3MSIwoIZGlhbGVjdHMYAyADKA4yES5zaG9hbC52MS5EaWFsZWN0EiIKB2hvbGRpbmcYBCABKAsyES5zaG9hbC52MS5Ib2xkaW5nEhIKCnJhbmdlX25hbWUYBSABKAkiiQEKDkxvY2F0ZVJlc3BvbnNlEh4KBWVudHJ5GAEgASgLMg8uc2hvYWwudjEuRW50cnkSIQoHc291cmNlcxgCIAMoCzIQLnNob2FsLnYxLlNvdXJjZRIQCghtYW5pZmVzdBgDIAEoDBIiCgVzd2FybRgEIAEoCzITLnNob2FsLnYxLlN3YXJtTmV3cyJNChVSZWdpc3RlckNodW5rc1JlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIjCghob2xkaW5ncxgCIAMoCzIRLnNob2FsLnYxLkhvbGRpbmciRAoWUmVnaXN0ZXJDaHVua3NSZXNwb25zZRINCgVrbm93bhgBIAEoCBIbChN1bmtub3duX2NvbnRlbnRfaWRzGAIgAygMIjgKEkdldE1hbmlmZXN0UmVxdWVzdBISCgpjb250ZW50X2lkGAEgASgMEg4KBm9mZnNldBgCIAEoDSI4ChNHZXRNYW5pZmVzdFJlc3BvbnNlEhMKC3RvdGFsX2J5dGVzGAEgASgNEgwKBHBhcnQYAiABKAwieQoKUGVlclJlcG9ydBISCgpjb250ZW50X2lkGAEgASgMEg8KB3BlZXJfaWQYAiABKAwSIgoHYWRkcmVzcxgDIAEoCzIRLnNob2FsLnYxLkFkZHJlc3MSIgoHb2ZmZW5jZRgEIAEoDjIRLnNob2FsLnYxLk9mZmVuY2UiTAoSUmVwb3J0UGVlcnNSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSJQoHcmVwb3J0cxgCIAMoCzIULnNob2FsLnYxLlBlZXJSZXBvcnQiNQoTUmVwb3J0UGVlcnNSZXNwb25zZRINCgVrbm93bhgBIAEoCBIPCgdjb3VudGVkGAIgASgNIjAKEExpc3RQZWVyc1JlcXVlc3QSDQoFbGltaXQYASABKA0SDQoFYWZ0ZXIYAiABKAki4AEKCFBlZXJJbmZvEg8KB3BlZXJfaWQYASABKAwSJAoJYWRkcmVzc2VzGAIgAygLMhEuc2hvYWwudjEuQWRkcmVzcxIjCghkaWFsZWN0cxgDIAMoDjIRLnNob2FsLnYxLkRpYWxlY3QSDQoFYWdlbnQYBCABKAkSDgoGb25saW5lGAUgASgIEhQKDGxhc3Rfc2Vlbl9tcxgGIAEoBBIZChFjb21wbGV0ZV9jb250ZW50cxgHIAEoDRIYChBwYXJ0aWFsX2NvbnRlbnRzGAggASgNEg4KBmJhbm5lZBgJIAEoCCJKChFMaXN0UGVlcnNSZXNwb25zZRIhCgVwZWVycxgBIAMoCzISLnNob2FsLnYxLlBlZXJJbmZvEhIKCm5leHRfYWZ0ZXIYAiABKAkiIAoMV2F0Y2hSZXF1ZXN0EhAKCGFmdGVyX2lkGAEgASgEIkYKDVdhdGNoUmVzcG9uc2USCgoCaWQYASABKAQSDQoFYXRfbXMYAiABKAQSDAoEdHlwZRgDIAEoCRIMCgRkYXRhGAQgASgJKkkKB0RpYWxlY3QSFwoTRElBTEVDVF9VTlNQRUNJRklFRBAAEhIKDkRJQUxFQ1RfTkFUSVZFEAESEQoNRElBTEVDVF9SQU5HRRACKmYKDFJlYWNoYWJpbGl0eRIcChhSRUFDSEFCSUxJVFlfVU5TUEVDSUZJRUQQABIaChZSRUFDSEFCSUxJVFlfUkVBQ0hBQkxFEAESHAoYUkVBQ0hBQklMSVRZX1VOUkVBQ0hBQkxFEAIqagoHT2ZmZW5jZRIXChNPRkZFTkNFX1VOU1BFQ0lGSUVEEAASFwoTT0ZGRU5DRV9XUk9OR19CWVRFUxABEhQKEE9GRkVOQ0VfUFJPVE9DT0wQAhIXChNPRkZFTkNFX1VOREVMSVZFUkVEEAMyoAcKDlRyYWNrZXJTZXJ2aWNlEkEKCFJlZ2lzdGVyEhkuc2hvYWwudjEuUmVnaXN0ZXJSZXF1ZXN0Ghouc2hvYWwudjEuUmVnaXN0ZXJSZXNwb25zZRI4CgVSZW5ldxIWLnNob2FsLnYxLlJlbmV3UmVxdWVzdBoXLnNob2FsLnYxLlJlbmV3UmVzcG9uc2USOAoFTGVhdmUSFi5zaG9hbC52MS5MZWF2ZVJlcXVlc3QaFy5zaG9hbC52MS5MZWF2ZVJlc3BvbnNlEj4KB1B1Ymxpc2gSGC5zaG9hbC52MS5QdWJsaXNoUmVxdWVzdBoZLnNob2FsLnYxLlB1Ymxpc2hSZXNwb25zZRJfChJVcGxvYWRNYW5pZmVzdFBhcnQSIy5zaG9hbC52MS5VcGxvYWRNYW5pZmVzdFBhcnRSZXF1ZXN0GiQuc2hvYWwudjEuVXBsb2FkTWFuaWZlc3RQYXJ0UmVzcG9uc2USRAoJVW5wdWJsaXNoEhouc2hvYWwudjEuVW5wdWJsaXNoUmVxdWVzdBobLnNob2FsLnYxLlVucHVibGlzaFJlc3BvbnNlEkQKCUxpc3RGaWxlcxIaLnNob2FsLnYxLkxpc3RGaWxlc1JlcXVlc3QaGy5zaG9hbC52MS5MaXN0RmlsZXNSZXNwb25zZRI7CgZMb2NhdGUSFy5zaG9hbC52MS5Mb2NhdGVSZXF1ZXN0Ghguc2hvYWwudjEuTG9jYXRlUmVzcG9uc2USUwoOUmVnaXN0ZXJDaHVua3MSHy5zaG9hbC52MS5SZWdpc3RlckNodW5rc1JlcXVlc3QaIC5zaG9hbC52MS5SZWdpc3RlckNodW5rc1Jlc3BvbnNlEkoKC0dldE1hbmlmZXN0Ehwuc2hvYWwudjEuR2V0TWFuaWZlc3RSZXF1ZXN0Gh0uc2hvYWwudjEuR2V0TWFuaWZlc3RSZXNwb25zZRJECglMaXN0UGVlcnMSGi5zaG9hbC52MS5MaXN0UGVlcnNSZXF1ZXN0Ghsuc2hvYWwudjEuTGlzdFBlZXJzUmVzcG9uc2USSgoLUmVwb3J0UGVlcnMSHC5zaG9hbC52MS5SZXBvcnRQZWVyc1JlcXVlc3QaHS5zaG9hbC52MS5SZXBvcnRQZWVyc1Jlc3BvbnNlEjoKBVdhdGNoEhYuc2hvYWwudjEuV2F0Y2hSZXF1ZXN0Ghcuc2hvYWwudjEuV2F0Y2hSZXNwb25zZTABYgZwcm90bzM");
+  fileDesc("ChZzaG9hbC92MS90cmFja2VyLnByb3RvEghzaG9hbC52MSIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSJQCgdIb2xkaW5nEhIKCmNvbnRlbnRfaWQYASABKAwSEAoIY29tcGxldGUYAiABKAgSDgoGY2h1bmtzGAMgASgMEg8KB3JlcGxpY2EYBCABKAgiOwoOVm9sdW50ZWVyT2ZmZXISFQoNb2ZmZXJlZF9ieXRlcxgBIAEoBBISCgp1c2VkX2J5dGVzGAIgASgEIj4KDFJlcGxpY2FPcmRlchISCgpjb250ZW50X2lkGAEgASgMEgwKBGhvbGQYAiADKA0SDAoEZHJvcBgDIAMoDSKZAQoNSG9sZGluZ0NoYW5nZRISCgpjb250ZW50X2lkGAEgASgMEhAKCGNvbXBsZXRlGAIgASgIEg4KBmdhaW5lZBgDIAMoDRIMCgRsb3N0GAQgAygNEg8KB2Ryb3BwZWQYBSABKAgSDQoFbGlua3MYBiABKA0SEAoIYnl0ZXNfdXAYByABKAQSEgoKYnl0ZXNfZG93bhgIIAEoBCLOAQoPUmVnaXN0ZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSJAoJYWRkcmVzc2VzGAIgAygLMhEuc2hvYWwudjEuQWRkcmVzcxIjCghkaWFsZWN0cxgDIAMoDjIRLnNob2FsLnYxLkRpYWxlY3QSDQoFYWdlbnQYBCABKAkSIwoIaG9sZGluZ3MYBSADKAsyES5zaG9hbC52MS5Ib2xkaW5nEisKCXZvbHVudGVlchgGIAEoCzIYLnNob2FsLnYxLlZvbHVudGVlck9mZmVyIrMBChBSZWdpc3RlclJlc3BvbnNlEhAKCGxlYXNlX21zGAEgASgNEhAKCHJlbmV3X21zGAIgASgNEhUKDW9ic2VydmVkX2hvc3QYAyABKAkSGwoTdW5rbm93bl9jb250ZW50X2lkcxgEIAMoDBIZChFwZWVyX2V4Y2hhbmdlX29mZhgFIAEoCBIsCgxyZWFjaGFiaWxpdHkYBiABKA4yFi5zaG9hbC52MS5SZWFjaGFiaWxpdHkidgoMUmVuZXdSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAwSKAoHY2hhbmdlcxgCIAMoCzIXLnNob2FsLnYxLkhvbGRpbmdDaGFuZ2USKwoJdm9sdW50ZWVyGAMgASgLMhguc2hvYWwudjEuVm9sdW50ZWVyT2ZmZXIiXgoJU3dhcm1OZXdzEhIKCmNvbnRlbnRfaWQYASABKAwSEwoLc2VlZGVyX3JhbmsYAiABKA0SFAoMc2VlZGVyX2NvdW50GAMgASgNEhIKCnBlZXJfY291bnQYBCABKA0iygEKDVJlbmV3UmVzcG9uc2USDQoFa25vd24YASABKAgSEAoIbGVhc2VfbXMYAiABKA0SIwoGc3dhcm1zGAMgAygLMhMuc2hvYWwudjEuU3dhcm1OZXdzEhsKE3Vua25vd25fY29udGVudF9pZHMYBCADKAwSLAoMcmVhY2hhYmlsaXR5GAUgASgOMhYuc2hvYWwudjEuUmVhY2hhYmlsaXR5EigKCHJlcGxpY2FzGAYgAygLMhYuc2hvYWwudjEuUmVwbGljYU9yZGVyIh8KDExlYXZlUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMIg8KDUxlYXZlUmVzcG9uc2UiHQoLUmVwbGljYUdvYWwSDgoGY29waWVzGAEgASgNInsKC1B1Ymxpc2hJdGVtEgwKBG5hbWUYASABKAkSEAoIbWFuaWZlc3QYAiABKAwSEgoKY29udGVudF9pZBgDIAEoDBIPCgdwYXJ0aWFsGAQgASgIEicKCHJlcGxpY2FzGAUgASgLMhUuc2hvYWwudjEuUmVwbGljYUdvYWwiXgoOUHVibGlzaFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIkCgVpdGVtcxgCIAMoCzIVLnNob2FsLnYxLlB1Ymxpc2hJdGVtEhUKDXByb2JsZW1zX29ubHkYAyABKAgiQAoNUHVibGlzaFJlc3VsdBIeCgVlbnRyeRgBIAEoCzIPLnNob2FsLnYxLkVudHJ5Eg8KB3Byb2JsZW0YAiABKAkiOwoPUHVibGlzaFJlc3BvbnNlEigKB3Jlc3VsdHMYASADKAsyFy5zaG9hbC52MS5QdWJsaXNoUmVzdWx0InMKGVVwbG9hZE1hbmlmZXN0UGFydFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBISCgpjb250ZW50X2lkGAIgASgMEhMKC3RvdGFsX2J5dGVzGAMgASgNEg4KBm9mZnNldBgEIAEoDRIMCgRwYXJ0GAUgASgMIi4KGlVwbG9hZE1hbmlmZXN0UGFydFJlc3BvbnNlEhAKCGNvbXBsZXRlGAEgASgIIjIKEFVucHVibGlzaFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBINCgVuYW1lcxgCIAMoCSIkChFVbnB1Ymxpc2hSZXNwb25zZRIPCgdyZW1vdmVkGAEgASgNIvgBCgVFbnRyeRIMCgRuYW1lGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgJEhIKCmNvbnRlbnRfaWQYBCABKAwSEgoKY2h1bmtfc2l6ZRgFIAEoDRITCgtjaHVua19jb3VudBgGIAEoDRIXCg9wdWJsaXNoZWRfYXRfbXMYByABKAQSDwoHc2VlZGVycxgIIAEoDRIQCghsZWVjaGVycxgJIAEoDRIQCghyZXBsaWNhcxgKIAEoDRIYChByZXBsaWNhc19yZWFjaGVkGAsgASgNEh4KFnJlcGxpY2FfY2h1bmtzX21pc3NpbmcYDCABKA0icQoQTGlzdEZpbGVzUmVxdWVzdBINCgVxdWVyeRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVhZnRlchgDIAEoCRIXCg9pbmNsdWRlX29mZmxpbmUYBCABKAgSFwoPaW5jbHVkZV9mb2xkZXJzGAUgASgIIkkKEUxpc3RGaWxlc1Jlc3BvbnNlEiAKB2VudHJpZXMYASADKAsyDy5zaG9hbC52MS5FbnRyeRISCgpuZXh0X2FmdGVyGAIgASgJImgKDUxvY2F0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpjb250ZW50X2lkGAIgASgMEg8KB3BlZXJfaWQYAyABKAwSDQoFbGltaXQYBCABKA0SFQoNd2FudF9tYW5pZmVzdBgFIAEoCCKcAQoGU291cmNlEg8KB3BlZXJfaWQYASABKAwSJAoJYWRkcmVzc2VzGAIgAygLMhEuc2hvYWwudjEuQWRkcmVzcxIjCghkaWFsZWN0cxgDIAMoDjIRLnNob2FsLnYxLkRpYWxlY3QSIgoHaG9sZGluZxgEIAEoCzIRLnNob2FsLnYxLkhvbGRpbmcSEgoKcmFuZ2VfbmFtZRgFIAEoCSKJAQoOTG9jYXRlUmVzcG9uc2USHgoFZW50cnkYASABKAsyDy5zaG9hbC52MS5FbnRyeRIhCgdzb3VyY2VzGAIgAygLMhAuc2hvYWwudjEuU291cmNlEhAKCG1hbmlmZXN0GAMgASgMEiIKBXN3YXJtGAQgASgLMhMuc2hvYWwudjEuU3dhcm1OZXdzIk0KFVJlZ2lzdGVyQ2h1bmtzUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgMEiMKCGhvbGRpbmdzGAIgAygLMhEuc2hvYWwudjEuSG9sZGluZyJEChZSZWdpc3RlckNodW5rc1Jlc3BvbnNlEg0KBWtub3duGAEgASgIEhsKE3Vua25vd25fY29udGVudF9pZHMYAiADKAwiOAoSR2V0TWFuaWZlc3RSZXF1ZXN0EhIKCmNvbnRlbnRfaWQYASABKAwSDgoGb2Zmc2V0GAIgASgNIjgKE0dldE1hbmlmZXN0UmVzcG9uc2USEwoLdG90YWxfYnl0ZXMYASABKA0SDAoEcGFydBgCIAEoDCJ5CgpQZWVyUmVwb3J0EhIKCmNvbnRlbnRfaWQYASABKAwSDwoHcGVlcl9pZBgCIAEoDBIiCgdhZGRyZXNzGAMgASgLMhEuc2hvYWwudjEuQWRkcmVzcxIiCgdvZmZlbmNlGAQgASgOMhEuc2hvYWwudjEuT2ZmZW5jZSJMChJSZXBvcnRQZWVyc1JlcXVlc3QSDwoHcGVlcl9pZBgBIAEoDBIlCgdyZXBvcnRzGAIgAygLMhQuc2hvYWwudjEuUGVlclJlcG9ydCI1ChNSZXBvcnRQZWVyc1Jlc3BvbnNlEg0KBWtub3duGAEgASgIEg8KB2NvdW50ZWQYAiABKA0iMAoQTGlzdFBlZXJzUmVxdWVzdBINCgVsaW1pdBgBIAEoDRINCgVhZnRlchgCIAEoCSKNAgoIUGVlckluZm8SDwoHcGVlcl9pZBgBIAEoDBIkCglhZGRyZXNzZXMYAiADKAsyES5zaG9hbC52MS5BZGRyZXNzEiMKCGRpYWxlY3RzGAMgAygOMhEuc2hvYWwudjEuRGlhbGVjdBINCgVhZ2VudBgEIAEoCRIOCgZvbmxpbmUYBSABKAgSFAoMbGFzdF9zZWVuX21zGAYgASgEEhkKEWNvbXBsZXRlX2NvbnRlbnRzGAcgASgNEhgKEHBhcnRpYWxfY29udGVudHMYCCABKA0SDgoGYmFubmVkGAkgASgIEisKCXZvbHVudGVlchgKIAEoCzIYLnNob2FsLnYxLlZvbHVudGVlck9mZmVyIkoKEUxpc3RQZWVyc1Jlc3BvbnNlEiEKBXBlZXJzGAEgAygLMhIuc2hvYWwudjEuUGVlckluZm8SEgoKbmV4dF9hZnRlchgCIAEoCSIgCgxXYXRjaFJlcXVlc3QSEAoIYWZ0ZXJfaWQYASABKAQiRgoNV2F0Y2hSZXNwb25zZRIKCgJpZBgBIAEoBBINCgVhdF9tcxgCIAEoBBIMCgR0eXBlGAMgASgJEgwKBGRhdGEYBCABKAkqSQoHRGlhbGVjdBIXChNESUFMRUNUX1VOU1BFQ0lGSUVEEAASEgoORElBTEVDVF9OQVRJVkUQARIRCg1ESUFMRUNUX1JBTkdFEAIqZgoMUmVhY2hhYmlsaXR5EhwKGFJFQUNIQUJJTElUWV9VTlNQRUNJRklFRBAAEhoKFlJFQUNIQUJJTElUWV9SRUFDSEFCTEUQARIcChhSRUFDSEFCSUxJVFlfVU5SRUFDSEFCTEUQAipqCgdPZmZlbmNlEhcKE09GRkVOQ0VfVU5TUEVDSUZJRUQQABIXChNPRkZFTkNFX1dST05HX0JZVEVTEAESFAoQT0ZGRU5DRV9QUk9UT0NPTBACEhcKE09GRkVOQ0VfVU5ERUxJVkVSRUQQAzKgBwoOVHJhY2tlclNlcnZpY2USQQoIUmVnaXN0ZXISGS5zaG9hbC52MS5SZWdpc3RlclJlcXVlc3QaGi5zaG9hbC52MS5SZWdpc3RlclJlc3BvbnNlEjgKBVJlbmV3EhYuc2hvYWwudjEuUmVuZXdSZXF1ZXN0Ghcuc2hvYWwudjEuUmVuZXdSZXNwb25zZRI4CgVMZWF2ZRIWLnNob2FsLnYxLkxlYXZlUmVxdWVzdBoXLnNob2FsLnYxLkxlYXZlUmVzcG9uc2USPgoHUHVibGlzaBIYLnNob2FsLnYxLlB1Ymxpc2hSZXF1ZXN0Ghkuc2hvYWwudjEuUHVibGlzaFJlc3BvbnNlEl8KElVwbG9hZE1hbmlmZXN0UGFydBIjLnNob2FsLnYxLlVwbG9hZE1hbmlmZXN0UGFydFJlcXVlc3QaJC5zaG9hbC52MS5VcGxvYWRNYW5pZmVzdFBhcnRSZXNwb25zZRJECglVbnB1Ymxpc2gSGi5zaG9hbC52MS5VbnB1Ymxpc2hSZXF1ZXN0Ghsuc2hvYWwudjEuVW5wdWJsaXNoUmVzcG9uc2USRAoJTGlzdEZpbGVzEhouc2hvYWwudjEuTGlzdEZpbGVzUmVxdWVzdBobLnNob2FsLnYxLkxpc3RGaWxlc1Jlc3BvbnNlEjsKBkxvY2F0ZRIXLnNob2FsLnYxLkxvY2F0ZVJlcXVlc3QaGC5zaG9hbC52MS5Mb2NhdGVSZXNwb25zZRJTCg5SZWdpc3RlckNodW5rcxIfLnNob2FsLnYxLlJlZ2lzdGVyQ2h1bmtzUmVxdWVzdBogLnNob2FsLnYxLlJlZ2lzdGVyQ2h1bmtzUmVzcG9uc2USSgoLR2V0TWFuaWZlc3QSHC5zaG9hbC52MS5HZXRNYW5pZmVzdFJlcXVlc3QaHS5zaG9hbC52MS5HZXRNYW5pZmVzdFJlc3BvbnNlEkQKCUxpc3RQZWVycxIaLnNob2FsLnYxLkxpc3RQZWVyc1JlcXVlc3QaGy5zaG9hbC52MS5MaXN0UGVlcnNSZXNwb25zZRJKCgtSZXBvcnRQZWVycxIcLnNob2FsLnYxLlJlcG9ydFBlZXJzUmVxdWVzdBodLnNob2FsLnYxLlJlcG9ydFBlZXJzUmVzcG9uc2USOgoFV2F0Y2gSFi5zaG9hbC52MS5XYXRjaFJlcXVlc3QaFy5zaG9hbC52MS5XYXRjaFJlc3BvbnNlMAFiBnByb3RvMw");
 
 /**
  * An address another peer may dial. An empty host means: the address this call came from.
@@ -67,6 +67,13 @@ export type Holding = Message<"shoal.v1.Holding"> & {
    * @generated from field: bytes chunks = 3;
    */
   chunks: Uint8Array;
+
+  /**
+   * True: a volunteer keeps these chunks because the tracker asked for it, and for no other reason.
+   *
+   * @generated from field: bool replica = 4;
+   */
+  replica: boolean;
 };
 
 /**
@@ -75,6 +82,69 @@ export type Holding = Message<"shoal.v1.Holding"> & {
  */
 export const HoldingSchema: GenMessage<Holding> = /*@__PURE__*/
   messageDesc(file_shoal_v1_tracker, 1);
+
+/**
+ * Space that a volunteer offers for copies of what others share.
+ *
+ * @generated from message shoal.v1.VolunteerOffer
+ */
+export type VolunteerOffer = Message<"shoal.v1.VolunteerOffer"> & {
+  /**
+   * In all; what it keeps already is part of it. Less than `used_bytes`: it wants to be rid of some.
+   *
+   * @generated from field: uint64 offered_bytes = 1;
+   */
+  offeredBytes: bigint;
+
+  /**
+   * Of the chunks it keeps as replicas.
+   *
+   * @generated from field: uint64 used_bytes = 2;
+   */
+  usedBytes: bigint;
+};
+
+/**
+ * Describes the message shoal.v1.VolunteerOffer.
+ * Use `create(VolunteerOfferSchema)` to create a new message.
+ */
+export const VolunteerOfferSchema: GenMessage<VolunteerOffer> = /*@__PURE__*/
+  messageDesc(file_shoal_v1_tracker, 2);
+
+/**
+ * What a volunteer is to keep of one content, and what it need not keep any longer. All orders of a renewal together are what it has to
+ * fetch from now on: what an earlier one named and this one does not is not wanted any more. A drop is carried out when the next renewal
+ * says it again. Both are bounded; more comes with later renewals.
+ *
+ * @generated from message shoal.v1.ReplicaOrder
+ */
+export type ReplicaOrder = Message<"shoal.v1.ReplicaOrder"> & {
+  /**
+   * @generated from field: bytes content_id = 1;
+   */
+  contentId: Uint8Array;
+
+  /**
+   * Chunks to fetch and keep, rarest first.
+   *
+   * @generated from field: repeated uint32 hold = 2;
+   */
+  hold: number[];
+
+  /**
+   * Chunks that enough others keep.
+   *
+   * @generated from field: repeated uint32 drop = 3;
+   */
+  drop: number[];
+};
+
+/**
+ * Describes the message shoal.v1.ReplicaOrder.
+ * Use `create(ReplicaOrderSchema)` to create a new message.
+ */
+export const ReplicaOrderSchema: GenMessage<ReplicaOrder> = /*@__PURE__*/
+  messageDesc(file_shoal_v1_tracker, 3);
 
 /**
  * A changed chunk map, in a renewal.
@@ -138,7 +208,7 @@ export type HoldingChange = Message<"shoal.v1.HoldingChange"> & {
  * Use `create(HoldingChangeSchema)` to create a new message.
  */
 export const HoldingChangeSchema: GenMessage<HoldingChange> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 2);
+  messageDesc(file_shoal_v1_tracker, 4);
 
 /**
  * @generated from message shoal.v1.RegisterRequest
@@ -172,6 +242,13 @@ export type RegisterRequest = Message<"shoal.v1.RegisterRequest"> & {
    * @generated from field: repeated shoal.v1.Holding holdings = 5;
    */
   holdings: Holding[];
+
+  /**
+   * Absent: it offers nothing.
+   *
+   * @generated from field: shoal.v1.VolunteerOffer volunteer = 6;
+   */
+  volunteer?: VolunteerOffer | undefined;
 };
 
 /**
@@ -179,7 +256,7 @@ export type RegisterRequest = Message<"shoal.v1.RegisterRequest"> & {
  * Use `create(RegisterRequestSchema)` to create a new message.
  */
 export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 3);
+  messageDesc(file_shoal_v1_tracker, 5);
 
 /**
  * @generated from message shoal.v1.RegisterResponse
@@ -229,7 +306,7 @@ export type RegisterResponse = Message<"shoal.v1.RegisterResponse"> & {
  * Use `create(RegisterResponseSchema)` to create a new message.
  */
 export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 4);
+  messageDesc(file_shoal_v1_tracker, 6);
 
 /**
  * @generated from message shoal.v1.RenewRequest
@@ -244,6 +321,13 @@ export type RenewRequest = Message<"shoal.v1.RenewRequest"> & {
    * @generated from field: repeated shoal.v1.HoldingChange changes = 2;
    */
   changes: HoldingChange[];
+
+  /**
+   * Absent: as it was.
+   *
+   * @generated from field: shoal.v1.VolunteerOffer volunteer = 3;
+   */
+  volunteer?: VolunteerOffer | undefined;
 };
 
 /**
@@ -251,7 +335,7 @@ export type RenewRequest = Message<"shoal.v1.RenewRequest"> & {
  * Use `create(RenewRequestSchema)` to create a new message.
  */
 export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 5);
+  messageDesc(file_shoal_v1_tracker, 7);
 
 /**
  * What changed around a peer in one content's swarm.
@@ -289,7 +373,7 @@ export type SwarmNews = Message<"shoal.v1.SwarmNews"> & {
  * Use `create(SwarmNewsSchema)` to create a new message.
  */
 export const SwarmNewsSchema: GenMessage<SwarmNews> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 6);
+  messageDesc(file_shoal_v1_tracker, 8);
 
 /**
  * @generated from message shoal.v1.RenewResponse
@@ -325,6 +409,13 @@ export type RenewResponse = Message<"shoal.v1.RenewResponse"> & {
    * @generated from field: shoal.v1.Reachability reachability = 5;
    */
   reachability: Reachability;
+
+  /**
+   * For a volunteer only.
+   *
+   * @generated from field: repeated shoal.v1.ReplicaOrder replicas = 6;
+   */
+  replicas: ReplicaOrder[];
 };
 
 /**
@@ -332,7 +423,7 @@ export type RenewResponse = Message<"shoal.v1.RenewResponse"> & {
  * Use `create(RenewResponseSchema)` to create a new message.
  */
 export const RenewResponseSchema: GenMessage<RenewResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 7);
+  messageDesc(file_shoal_v1_tracker, 9);
 
 /**
  * @generated from message shoal.v1.LeaveRequest
@@ -349,7 +440,7 @@ export type LeaveRequest = Message<"shoal.v1.LeaveRequest"> & {
  * Use `create(LeaveRequestSchema)` to create a new message.
  */
 export const LeaveRequestSchema: GenMessage<LeaveRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 8);
+  messageDesc(file_shoal_v1_tracker, 10);
 
 /**
  * @generated from message shoal.v1.LeaveResponse
@@ -362,7 +453,26 @@ export type LeaveResponse = Message<"shoal.v1.LeaveResponse"> & {
  * Use `create(LeaveResponseSchema)` to create a new message.
  */
 export const LeaveResponseSchema: GenMessage<LeaveResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 9);
+  messageDesc(file_shoal_v1_tracker, 11);
+
+/**
+ * How many volunteers are to keep a copy of every chunk; 0: none any longer.
+ *
+ * @generated from message shoal.v1.ReplicaGoal
+ */
+export type ReplicaGoal = Message<"shoal.v1.ReplicaGoal"> & {
+  /**
+   * @generated from field: uint32 copies = 1;
+   */
+  copies: number;
+};
+
+/**
+ * Describes the message shoal.v1.ReplicaGoal.
+ * Use `create(ReplicaGoalSchema)` to create a new message.
+ */
+export const ReplicaGoalSchema: GenMessage<ReplicaGoal> = /*@__PURE__*/
+  messageDesc(file_shoal_v1_tracker, 12);
 
 /**
  * @generated from message shoal.v1.PublishItem
@@ -391,6 +501,13 @@ export type PublishItem = Message<"shoal.v1.PublishItem"> & {
    * @generated from field: bool partial = 4;
    */
   partial: boolean;
+
+  /**
+   * Absent: as it was asked for before.
+   *
+   * @generated from field: shoal.v1.ReplicaGoal replicas = 5;
+   */
+  replicas?: ReplicaGoal | undefined;
 };
 
 /**
@@ -398,7 +515,7 @@ export type PublishItem = Message<"shoal.v1.PublishItem"> & {
  * Use `create(PublishItemSchema)` to create a new message.
  */
 export const PublishItemSchema: GenMessage<PublishItem> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 10);
+  messageDesc(file_shoal_v1_tracker, 13);
 
 /**
  * @generated from message shoal.v1.PublishRequest
@@ -427,7 +544,7 @@ export type PublishRequest = Message<"shoal.v1.PublishRequest"> & {
  * Use `create(PublishRequestSchema)` to create a new message.
  */
 export const PublishRequestSchema: GenMessage<PublishRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 11);
+  messageDesc(file_shoal_v1_tracker, 14);
 
 /**
  * @generated from message shoal.v1.PublishResult
@@ -453,7 +570,7 @@ export type PublishResult = Message<"shoal.v1.PublishResult"> & {
  * Use `create(PublishResultSchema)` to create a new message.
  */
 export const PublishResultSchema: GenMessage<PublishResult> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 12);
+  messageDesc(file_shoal_v1_tracker, 15);
 
 /**
  * @generated from message shoal.v1.PublishResponse
@@ -470,7 +587,7 @@ export type PublishResponse = Message<"shoal.v1.PublishResponse"> & {
  * Use `create(PublishResponseSchema)` to create a new message.
  */
 export const PublishResponseSchema: GenMessage<PublishResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 13);
+  messageDesc(file_shoal_v1_tracker, 16);
 
 /**
  * @generated from message shoal.v1.UploadManifestPartRequest
@@ -507,7 +624,7 @@ export type UploadManifestPartRequest = Message<"shoal.v1.UploadManifestPartRequ
  * Use `create(UploadManifestPartRequestSchema)` to create a new message.
  */
 export const UploadManifestPartRequestSchema: GenMessage<UploadManifestPartRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 14);
+  messageDesc(file_shoal_v1_tracker, 17);
 
 /**
  * @generated from message shoal.v1.UploadManifestPartResponse
@@ -524,7 +641,7 @@ export type UploadManifestPartResponse = Message<"shoal.v1.UploadManifestPartRes
  * Use `create(UploadManifestPartResponseSchema)` to create a new message.
  */
 export const UploadManifestPartResponseSchema: GenMessage<UploadManifestPartResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 15);
+  messageDesc(file_shoal_v1_tracker, 18);
 
 /**
  * @generated from message shoal.v1.UnpublishRequest
@@ -546,7 +663,7 @@ export type UnpublishRequest = Message<"shoal.v1.UnpublishRequest"> & {
  * Use `create(UnpublishRequestSchema)` to create a new message.
  */
 export const UnpublishRequestSchema: GenMessage<UnpublishRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 16);
+  messageDesc(file_shoal_v1_tracker, 19);
 
 /**
  * @generated from message shoal.v1.UnpublishResponse
@@ -563,7 +680,7 @@ export type UnpublishResponse = Message<"shoal.v1.UnpublishResponse"> & {
  * Use `create(UnpublishResponseSchema)` to create a new message.
  */
 export const UnpublishResponseSchema: GenMessage<UnpublishResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 17);
+  messageDesc(file_shoal_v1_tracker, 20);
 
 /**
  * A name in the catalogue and what it points at.
@@ -623,6 +740,23 @@ export type Entry = Message<"shoal.v1.Entry"> & {
    * @generated from field: uint32 leechers = 9;
    */
   leechers: number;
+
+  /**
+   * Copies of every chunk that volunteers are to keep, those that they keep of the rarest, and chunks that have fewer than asked for.
+   *
+   * @generated from field: uint32 replicas = 10;
+   */
+  replicas: number;
+
+  /**
+   * @generated from field: uint32 replicas_reached = 11;
+   */
+  replicasReached: number;
+
+  /**
+   * @generated from field: uint32 replica_chunks_missing = 12;
+   */
+  replicaChunksMissing: number;
 };
 
 /**
@@ -630,7 +764,7 @@ export type Entry = Message<"shoal.v1.Entry"> & {
  * Use `create(EntrySchema)` to create a new message.
  */
 export const EntrySchema: GenMessage<Entry> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 18);
+  messageDesc(file_shoal_v1_tracker, 21);
 
 /**
  * @generated from message shoal.v1.ListFilesRequest
@@ -675,7 +809,7 @@ export type ListFilesRequest = Message<"shoal.v1.ListFilesRequest"> & {
  * Use `create(ListFilesRequestSchema)` to create a new message.
  */
 export const ListFilesRequestSchema: GenMessage<ListFilesRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 19);
+  messageDesc(file_shoal_v1_tracker, 22);
 
 /**
  * @generated from message shoal.v1.ListFilesResponse
@@ -699,7 +833,7 @@ export type ListFilesResponse = Message<"shoal.v1.ListFilesResponse"> & {
  * Use `create(ListFilesResponseSchema)` to create a new message.
  */
 export const ListFilesResponseSchema: GenMessage<ListFilesResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 20);
+  messageDesc(file_shoal_v1_tracker, 23);
 
 /**
  * @generated from message shoal.v1.LocateRequest
@@ -744,7 +878,7 @@ export type LocateRequest = Message<"shoal.v1.LocateRequest"> & {
  * Use `create(LocateRequestSchema)` to create a new message.
  */
 export const LocateRequestSchema: GenMessage<LocateRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 21);
+  messageDesc(file_shoal_v1_tracker, 24);
 
 /**
  * @generated from message shoal.v1.Source
@@ -783,7 +917,7 @@ export type Source = Message<"shoal.v1.Source"> & {
  * Use `create(SourceSchema)` to create a new message.
  */
 export const SourceSchema: GenMessage<Source> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 22);
+  messageDesc(file_shoal_v1_tracker, 25);
 
 /**
  * @generated from message shoal.v1.LocateResponse
@@ -817,7 +951,7 @@ export type LocateResponse = Message<"shoal.v1.LocateResponse"> & {
  * Use `create(LocateResponseSchema)` to create a new message.
  */
 export const LocateResponseSchema: GenMessage<LocateResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 23);
+  messageDesc(file_shoal_v1_tracker, 26);
 
 /**
  * @generated from message shoal.v1.RegisterChunksRequest
@@ -839,7 +973,7 @@ export type RegisterChunksRequest = Message<"shoal.v1.RegisterChunksRequest"> & 
  * Use `create(RegisterChunksRequestSchema)` to create a new message.
  */
 export const RegisterChunksRequestSchema: GenMessage<RegisterChunksRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 24);
+  messageDesc(file_shoal_v1_tracker, 27);
 
 /**
  * @generated from message shoal.v1.RegisterChunksResponse
@@ -861,7 +995,7 @@ export type RegisterChunksResponse = Message<"shoal.v1.RegisterChunksResponse"> 
  * Use `create(RegisterChunksResponseSchema)` to create a new message.
  */
 export const RegisterChunksResponseSchema: GenMessage<RegisterChunksResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 25);
+  messageDesc(file_shoal_v1_tracker, 28);
 
 /**
  * @generated from message shoal.v1.GetManifestRequest
@@ -883,7 +1017,7 @@ export type GetManifestRequest = Message<"shoal.v1.GetManifestRequest"> & {
  * Use `create(GetManifestRequestSchema)` to create a new message.
  */
 export const GetManifestRequestSchema: GenMessage<GetManifestRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 26);
+  messageDesc(file_shoal_v1_tracker, 29);
 
 /**
  * @generated from message shoal.v1.GetManifestResponse
@@ -905,7 +1039,7 @@ export type GetManifestResponse = Message<"shoal.v1.GetManifestResponse"> & {
  * Use `create(GetManifestResponseSchema)` to create a new message.
  */
 export const GetManifestResponseSchema: GenMessage<GetManifestResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 27);
+  messageDesc(file_shoal_v1_tracker, 30);
 
 /**
  * @generated from message shoal.v1.PeerReport
@@ -943,7 +1077,7 @@ export type PeerReport = Message<"shoal.v1.PeerReport"> & {
  * Use `create(PeerReportSchema)` to create a new message.
  */
 export const PeerReportSchema: GenMessage<PeerReport> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 28);
+  messageDesc(file_shoal_v1_tracker, 31);
 
 /**
  * @generated from message shoal.v1.ReportPeersRequest
@@ -967,7 +1101,7 @@ export type ReportPeersRequest = Message<"shoal.v1.ReportPeersRequest"> & {
  * Use `create(ReportPeersRequestSchema)` to create a new message.
  */
 export const ReportPeersRequestSchema: GenMessage<ReportPeersRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 29);
+  messageDesc(file_shoal_v1_tracker, 32);
 
 /**
  * @generated from message shoal.v1.ReportPeersResponse
@@ -993,7 +1127,7 @@ export type ReportPeersResponse = Message<"shoal.v1.ReportPeersResponse"> & {
  * Use `create(ReportPeersResponseSchema)` to create a new message.
  */
 export const ReportPeersResponseSchema: GenMessage<ReportPeersResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 30);
+  messageDesc(file_shoal_v1_tracker, 33);
 
 /**
  * @generated from message shoal.v1.ListPeersRequest
@@ -1017,7 +1151,7 @@ export type ListPeersRequest = Message<"shoal.v1.ListPeersRequest"> & {
  * Use `create(ListPeersRequestSchema)` to create a new message.
  */
 export const ListPeersRequestSchema: GenMessage<ListPeersRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 31);
+  messageDesc(file_shoal_v1_tracker, 34);
 
 /**
  * @generated from message shoal.v1.PeerInfo
@@ -1071,6 +1205,13 @@ export type PeerInfo = Message<"shoal.v1.PeerInfo"> & {
    * @generated from field: bool banned = 9;
    */
   banned: boolean;
+
+  /**
+   * Absent: it is no volunteer.
+   *
+   * @generated from field: shoal.v1.VolunteerOffer volunteer = 10;
+   */
+  volunteer?: VolunteerOffer | undefined;
 };
 
 /**
@@ -1078,7 +1219,7 @@ export type PeerInfo = Message<"shoal.v1.PeerInfo"> & {
  * Use `create(PeerInfoSchema)` to create a new message.
  */
 export const PeerInfoSchema: GenMessage<PeerInfo> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 32);
+  messageDesc(file_shoal_v1_tracker, 35);
 
 /**
  * @generated from message shoal.v1.ListPeersResponse
@@ -1102,7 +1243,7 @@ export type ListPeersResponse = Message<"shoal.v1.ListPeersResponse"> & {
  * Use `create(ListPeersResponseSchema)` to create a new message.
  */
 export const ListPeersResponseSchema: GenMessage<ListPeersResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 33);
+  messageDesc(file_shoal_v1_tracker, 36);
 
 /**
  * @generated from message shoal.v1.WatchRequest
@@ -1121,7 +1262,7 @@ export type WatchRequest = Message<"shoal.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 34);
+  messageDesc(file_shoal_v1_tracker, 37);
 
 /**
  * @generated from message shoal.v1.WatchResponse
@@ -1138,7 +1279,8 @@ export type WatchResponse = Message<"shoal.v1.WatchResponse"> & {
   atMs: bigint;
 
   /**
-   * `peer-joined`, `peer-left`, `entry-published`, `entry-removed`, `content-complete`, `milestone`, `peer-banned`, `missed`; and
+   * `peer-joined`, `peer-left`, `entry-published`, `entry-removed`, `content-complete`, `milestone`, `peer-banned`, `replicated`,
+   * `under-replicated`, `missed`; and
    * `watching` when the stream opens and as a sign of life: nothing new after `id`, `data` is `{}`.
    *
    * @generated from field: string type = 3;
@@ -1158,7 +1300,7 @@ export type WatchResponse = Message<"shoal.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_shoal_v1_tracker, 35);
+  messageDesc(file_shoal_v1_tracker, 38);
 
 /**
  * What a peer speaks on its port.
