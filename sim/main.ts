@@ -25,6 +25,7 @@ const HELP = `usage: npm run sim -- [options]     runs the shipped policy in a v
   --seeder-leaves                as soon as every chunk exists a second time
   --tracker-ends MS              from then on the tracker answers nobody
   --sequential                   everybody fetches in order
+  --unranked                     seeders do not learn their rank
   --seed N --runs N              runs have the seeds N, N+1, ... (7, 1)
   --json                         a JSON document for each run
 Exit code 1: a run did not finish or took a wrong chunk for right.
@@ -59,6 +60,7 @@ const { values } = parseArgs({
     'seeder-leaves': { type: 'boolean', default: false },
     'tracker-ends': { type: 'string' },
     sequential: { type: 'boolean', default: false },
+    unranked: { type: 'boolean', default: false },
     seed: { type: 'string' },
     runs: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
@@ -105,6 +107,7 @@ function scenarioOf(seed: number): Scenario {
     arrival,
     arrivalMs: number(values['arrival-ms'], one.arrivalMs),
     seederLeaves: values['seeder-leaves'],
+    unranked: values.unranked,
     trackerEndsAtMs: number(values['tracker-ends'], Number.POSITIVE_INFINITY),
     order: values.sequential ? 'in-order' : 'rarest',
   };

@@ -50,6 +50,8 @@ export interface WorldOptions {
   readonly partition?: { readonly fromMs: number; readonly toMs: number; readonly share: number };
   /** Milliseconds from a whole chunk to its digest. */
   readonly verifyMs?: number;
+  /** Complete peers are not told their place among each other. */
+  readonly unranked?: boolean;
   /** Links a peer dials and has in all; default: those of the limits. */
   readonly degree?: number;
   /** TCP's slow start and its restart after idle. */

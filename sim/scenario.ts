@@ -35,6 +35,8 @@ export interface Scenario {
   readonly arrivalMs: number;
   readonly seederLeaves: boolean;
   readonly trackerEndsAtMs: number;
+  /** Seeders do not learn their rank. */
+  readonly unranked: boolean;
   readonly order: 'rarest' | 'in-order';
 }
 
@@ -65,6 +67,7 @@ export const SCENARIO_DEFAULTS: Scenario = {
   arrivalMs: 10_000,
   seederLeaves: false,
   trackerEndsAtMs: Number.POSITIVE_INFINITY,
+  unranked: false,
   order: 'rarest',
 };
 
@@ -121,6 +124,7 @@ export function worldOf(scenario: Scenario): WorldOptions {
     kernelBytes: scenario.kernelBytes,
     headers: scenario.headers,
     verifyMs: scenario.verifyMs,
+    unranked: scenario.unranked,
     ...(scenario.degree === undefined ? {} : { degree: scenario.degree }),
     ...(Number.isFinite(scenario.trackerEndsAtMs) ? { trackerEndsAtMs: scenario.trackerEndsAtMs } : {}),
   };

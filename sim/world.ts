@@ -251,6 +251,7 @@ export class World {
   }
 
   #tellRanks(): void {
+    if (this.#options.unranked === true) return;
     const seeders = this.peers.filter(({ alive, plan }) => alive && plan.complete === true);
     seeders.forEach((peer, rank) => this.#tell(peer, { type: 'seed-rank', rank, count: seeders.length }));
   }
