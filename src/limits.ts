@@ -391,6 +391,23 @@ export const TRACKER_HOLDINGS_MAX = 4_000_000;
 export const ENTRY_RETENTION_MS = 30 * 24 * 3_600_000;
 /** Copies of an entry that volunteers may be asked to keep. More: the entry is refused with a sentence. */
 export const REPLICAS_MAX = 16;
+/**
+ * A volunteer that is away for so long is gone for good: what it had is copied anew. Copies beyond the goal go when nobody has come or
+ * gone for as long. Shorter: a restart costs a copy of everything; longer: chunks are at risk for longer. `shoal tracker --replica-gone`.
+ */
+export const REPLICA_GONE_MS = 600_000;
+/** Chunks that one renewal orders a volunteer to fetch, and to drop, and contents they are of; the next one goes on. */
+export const REPLICA_ORDER_CHUNKS_MAX = 1_024;
+export const REPLICA_ORDER_CONTENTS_MAX = 64;
+/** Volunteers among whom the copies of one content are spread; with more, those that the draw gives to it. */
+export const REPLICA_CANDIDATES_MAX = 32;
+/** Chunks, times volunteers that have some of them, that one turn of the sweep plans; the next turn goes on. */
+export const REPLICA_PLAN_STEPS_PER_TURN = 1_000_000;
+/** A volunteer that is ordered chunks which others have, and gains none for so long, is ordered nothing for the second. */
+export const REPLICA_PATIENCE_MS = 600_000;
+export const REPLICA_PAUSE_MS = 3_600_000;
+/** Volunteers that are away and remembered. More: the one away longest is gone for good. */
+export const REPLICA_AWAY_MAX = 10_000;
 /** Subscribers of events; events kept for those who resume. */
 export const EVENT_SUBSCRIBERS_MAX = 1_000;
 export const EVENT_HISTORY_MAX = 10_000;
