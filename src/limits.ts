@@ -396,6 +396,8 @@ export const REPLICAS_MAX = 16;
  * gone for as long. Shorter: a restart costs a copy of everything; longer: chunks are at risk for longer. `shoal tracker --replica-gone`.
  */
 export const REPLICA_GONE_MS = 600_000;
+/** Space that one volunteer may offer. More counts as this. */
+export const REPLICA_OFFER_BYTES_MAX = 2 ** 50;
 /** Chunks that one renewal orders a volunteer to fetch, and to drop, and contents they are of; the next one goes on. */
 export const REPLICA_ORDER_CHUNKS_MAX = 1_024;
 export const REPLICA_ORDER_CONTENTS_MAX = 64;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Bitfield } from '../content/bitfield.ts';
 import { ShoalError } from '../errors.ts';
+import { REPLICA_GONE_MS } from '../limits.ts';
 import { SHARED_LINES_MAX } from '../limits.ts';
 import type { GetOptions, GetResult, ShareOptions } from '../peer/api.ts';
 import type { Located, TrackerSource } from '../peer/tracker-client.ts';
@@ -316,7 +317,12 @@ describe('tracker', () => {
     json.interrupt.raise('SIGTERM');
     expect(await json.code).toBe(0);
     expect(json.stdout.events).toEqual([{ event: 'listening', url: 'http://127.0.0.1:4242' }]);
-    expect(seen).toEqual([{ host: '::', port: 0, store: 'memory', dataDir: '/d', peerExchange: true, dialBack: true }]);
+    expect(seen).toEqual([
+      {
+        ...{ host: '::', port: 0, store: 'memory', dataDir: '/d', peerExchange: true, dialBack: true },
+        replicaGoneMs: REPLICA_GONE_MS,
+      },
+    ]);
 
     const human = runFake(['tracker'], services);
     await human.stderr.shows(/Ctrl\+C/);

@@ -257,6 +257,7 @@ export class Catalogue {
       chunkCount,
       entries: [],
       swarm: undefined,
+      copies: undefined,
       idle: undefined,
     };
     this.#contents.set(key, content);

@@ -14,6 +14,8 @@ export type EventType =
   | 'content-complete'
   | 'milestone'
   | 'peer-banned'
+  | 'replicated'
+  | 'under-replicated'
   | 'missed';
 
 export interface TrackerEvent {

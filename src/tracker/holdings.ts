@@ -48,11 +48,17 @@ export class Holdings {
   }
 
   /** Says what a peer has of a content (null: all), in place of what was known. */
-  put(peer: PeerRecord, content: ContentRecord, chunks: Bitfield | null, rangeName = ''): Holding {
+  put(
+    peer: PeerRecord,
+    content: ContentRecord,
+    chunks: Bitfield | null,
+    { rangeName = '', isReplica = false }: Partial<Pick<Holding, 'rangeName' | 'isReplica'>> = {},
+  ): Holding {
     const had = chunks === null || chunks.isFull ? null : chunks;
     const known = peer.holdings.get(content);
-    if (known === undefined) return this.#begin(peer, content, had, rangeName);
+    if (known === undefined) return this.#begin(peer, content, had, rangeName, isReplica);
     known.rangeName = rangeName;
+    known.isReplica = isReplica;
     const grew = known.chunks !== null && had === null;
     content.swarm?.replace(known, had);
     this.#watcher?.holdingChanged(known);
@@ -100,9 +106,18 @@ export class Holdings {
     });
   }
 
-  #begin(peer: PeerRecord, content: ContentRecord, chunks: Bitfield | null, rangeName: string): Holding {
+  #begin(
+    peer: PeerRecord,
+    content: ContentRecord,
+    chunks: Bitfield | null,
+    rangeName: string,
+    isReplica: boolean,
+  ): Holding {
     this.checkRoom(peer, [content]);
-    const holding: Holding = { peer, content, chunks, position: 0, links: 0, rangeName, toldVersion: -1, quarters: 0 };
+    const holding: Holding = {
+      ...{ peer, content, chunks, rangeName, isReplica },
+      ...{ position: 0, links: 0, toldVersion: -1, quarters: 0 },
+    };
     holding.quarters = quartersOf(holding);
     peer.holdings.set(content, holding);
     this.#count++;

@@ -7,6 +7,7 @@ import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { addressesFor, formatAddress, routesTo } from './addresses.ts';
 import type { ListOptions } from './catalogue.ts';
+import type { VolunteerOffer } from './copy-state.ts';
 import { newsOf, type SwarmNews } from './membership.ts';
 import { noSuchName } from './plain-calls.ts';
 import type { Address, Dialect, EntryRecord, Holding, PeerRecord } from './records.ts';
@@ -188,6 +189,8 @@ export interface PeerView {
   readonly lastSeenMs: number;
   readonly completeContents: number;
   readonly partialContents: number;
+  /** As a volunteer; undefined: it is none. */
+  readonly offer: VolunteerOffer | undefined;
   /** Names of some of what it shares. */
   readonly names: readonly string[];
 }
@@ -202,7 +205,7 @@ export function peers(
 }
 
 function viewPeer(state: TrackerState, peer: PeerRecord, caller: Caller): PeerView {
-  const { peerId, dialects, agent, lastSeenMs } = peer;
+  const { peerId, dialects, agent, lastSeenMs, offer } = peer;
   let completeContents = 0;
   const names: string[] = [];
   for (const { chunks, content } of peer.holdings.values()) {
@@ -215,6 +218,7 @@ function viewPeer(state: TrackerState, peer: PeerRecord, caller: Caller): PeerVi
     dialects,
     agent,
     lastSeenMs,
+    offer,
     names,
     completeContents,
     addresses: addressesFor(peer.addresses, caller.observedHost),

@@ -6,6 +6,8 @@ import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { formatAddress, parseAddress } from './addresses.ts';
 import type { Address, ContentRecord, Dialect, Holding, PeerRecord } from './records.ts';
+import type { VolunteerOffer } from './copy-state.ts';
+import type { ReplicaOrder } from './replicas.ts';
 import type { Caller, TrackerState } from './state.ts';
 
 /** What a peer says it has: all chunks, or those of a bitfield as on the wire (empty: none). */
@@ -13,6 +15,8 @@ export interface HoldingClaim {
   readonly contentId: ContentId;
   readonly complete: boolean;
   readonly chunks: Uint8Array;
+  /** It has them because it was ordered to, as a volunteer. */
+  readonly isReplica?: boolean;
 }
 
 export interface HoldingChange {
@@ -32,7 +36,12 @@ export interface Registration {
   readonly dialects: readonly Dialect[];
   readonly agent: string;
   readonly holdings: readonly HoldingClaim[];
+  /** Undefined: it is no volunteer. */
+  readonly offer?: Offer | undefined;
 }
+
+/** What a volunteer says that it offers. */
+export type Offer = Pick<VolunteerOffer, 'offeredBytes' | 'usedBytes'>;
 
 export interface SwarmNews {
   readonly contentId: ContentId;
@@ -50,6 +59,8 @@ export interface RenewOutcome {
   readonly unknownContentIds: readonly ContentId[];
   /** Whether others can reach the peer, as far as that is known. */
   readonly reachability: Reachability;
+  /** For a volunteer. */
+  readonly replicas: readonly ReplicaOrder[];
 }
 
 /** Registers a peer and all it has, in place of what was known of it. Gives back the contents that need publishing. */
@@ -68,8 +79,9 @@ export function register(state: TrackerState, call: Registration, caller: Caller
     },
     nowMs,
   );
+  state.replicas.offered(peer, call.offer && { ...call.offer, isPaused: false });
   for (const holding of peer.holdings.values()) if (!claims.has(holding.content)) state.holdings.end(holding, nowMs);
-  for (const [content, chunks] of claims) state.holdings.put(peer, content, chunks);
+  for (const [content, { chunks, isReplica }] of claims) state.holdings.put(peer, content, chunks, { isReplica });
   state.dialBack?.announced(peer, caller.observedHost, nowMs);
   if (joined) state.events.append('peer-joined', describePeer(peer));
   return unknown;
@@ -85,7 +97,7 @@ export function registerChunks(
   if (peer === undefined || peer.elsewhere) return undefined;
   const { claims, unknown } = judgeClaims(state, holdings);
   state.holdings.checkRoom(peer, claims.keys());
-  for (const [content, chunks] of claims) state.holdings.put(peer, content, chunks);
+  for (const [content, { chunks, isReplica }] of claims) state.holdings.put(peer, content, chunks, { isReplica });
   return unknown;
 }
 
@@ -95,11 +107,12 @@ export function renew(
   peerId: string,
   changes: readonly HoldingChange[],
   nowMs: number,
+  offer?: Offer,
 ): RenewOutcome {
   const peer = state.roster.online(peerId);
   // a peer that comes over from another tracker registers: what was told of it here may lag behind what it said there
   if (peer === undefined || peer.elsewhere)
-    return { known: false, news: [], unknownContentIds: [], reachability: 'unknown' };
+    return { known: false, news: [], unknownContentIds: [], reachability: 'unknown', replicas: [] };
   const unknownContentIds: ContentId[] = [];
   const judged: { readonly change: HoldingChange; readonly content: ContentRecord }[] = [];
   for (const change of changes) {
@@ -122,13 +135,15 @@ export function renew(
     holding.toldVersion = version;
     news.push(newsOf(holding));
   };
+  if (offer !== undefined) state.replicas.offered(peer, { ...offer, isPaused: false });
   for (const { change, content } of judged) applyChange(state, peer, content, change, nowMs);
   for (const { content } of judged) {
     const holding = peer.holdings.get(content);
     if (holding !== undefined) told(holding);
   }
   for (const holding of nextOfRound(peer)) told(holding);
-  return { known: true, news, unknownContentIds, reachability: state.dialBack?.verdict(peer) ?? 'unknown' };
+  const reachability = state.dialBack?.verdict(peer) ?? 'unknown';
+  return { known: true, news, unknownContentIds, reachability, replicas: state.replicas.ordersFor(peer) };
 }
 
 export function newsOf(holding: Holding): SwarmNews {
@@ -177,7 +192,9 @@ function applyChange(
     return;
   }
   const chunks = change.complete ? null : (known?.chunks ?? new Bitfield(content.chunkCount));
-  const holding = known !== undefined && !change.complete ? known : state.holdings.put(peer, content, chunks);
+  const isReplica = known?.isReplica ?? false;
+  const holding =
+    known !== undefined && !change.complete ? known : state.holdings.put(peer, content, chunks, { isReplica });
   holding.links = change.links;
   if (!change.complete) state.holdings.change(holding, change.gained, change.lost);
 }
@@ -194,17 +211,22 @@ function checkIndexes(content: ContentRecord, { gained, lost }: HoldingChange): 
 function judgeClaims(
   state: TrackerState,
   holdings: readonly HoldingClaim[],
-): { readonly claims: ReadonlyMap<ContentRecord, Bitfield | null>; readonly unknown: readonly ContentId[] } {
-  const claims = new Map<ContentRecord, Bitfield | null>();
+): { readonly claims: ReadonlyMap<ContentRecord, JudgedClaim>; readonly unknown: readonly ContentId[] } {
+  const claims = new Map<ContentRecord, JudgedClaim>();
   const unknown: ContentId[] = [];
-  for (const { contentId, complete, chunks } of holdings) {
+  for (const { contentId, complete, chunks, isReplica = false } of holdings) {
     const content = state.catalogue.content(contentId);
     if (content === undefined) unknown.push(contentId);
-    else if (complete) claims.set(content, null);
-    else if (chunks.length === 0) claims.set(content, new Bitfield(content.chunkCount));
-    else claims.set(content, readChunks(chunks, content));
+    else if (complete) claims.set(content, { chunks: null, isReplica });
+    else if (chunks.length === 0) claims.set(content, { chunks: new Bitfield(content.chunkCount), isReplica });
+    else claims.set(content, { chunks: readChunks(chunks, content), isReplica });
   }
   return { claims, unknown };
+}
+
+interface JudgedClaim {
+  readonly chunks: Bitfield | null;
+  readonly isReplica: boolean;
 }
 
 function readChunks(bytes: Uint8Array, content: ContentRecord): Bitfield {

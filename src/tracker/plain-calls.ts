@@ -59,7 +59,7 @@ export async function announce(
     wanted.set(entry.content, name);
   }
   for (const holding of peer.holdings.values()) if (!wanted.has(holding.content)) state.holdings.end(holding, nowMs);
-  for (const [content, name] of wanted) state.holdings.put(peer, content, null, name);
+  for (const [content, name] of wanted) state.holdings.put(peer, content, null, { rangeName: name });
   state.dialBack?.announced(peer, caller.observedHost, nowMs);
   if (joined) state.events.append('peer-joined', describePeer(peer));
   await state.writes.flushNeeded();
@@ -99,7 +99,7 @@ export function complete(state: TrackerState, address: Address, name: string, ca
   if (peer === 'native') return;
   state.roster.renew(peer, nowMs);
   const known = peer.holdings.has(entry.content);
-  const holding = state.holdings.put(peer, entry.content, null, entry.name);
+  const holding = state.holdings.put(peer, entry.content, null, { rangeName: entry.name });
   if (!known) state.holdings.announceComplete(holding);
 }
 

@@ -5,7 +5,7 @@ import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { isImplied } from './implied-manifest.ts';
-import type { ContentRecord, EntryRecord, PeerRecord } from './records.ts';
+import type { ContentRecord, EntryRecord, Holding, PeerRecord } from './records.ts';
 import { addEntry, afterRemoval, onlineMembers, viewEntry, type EntryView, type TrackerState } from './state.ts';
 
 export interface PublishItem {
@@ -123,7 +123,7 @@ function upgrade(state: TrackerState, entry: EntryRecord, content: ContentRecord
   for (const { peer, rangeName } of plain.swarm?.complete.slice() ?? []) {
     const holding = peer.holdings.get(plain);
     if (holding !== undefined) state.holdings.end(holding, nowMs);
-    state.holdings.put(peer, content, null, rangeName);
+    state.holdings.put(peer, content, null, { rangeName });
   }
   const { name } = entry;
   state.events.append('entry-published', {
@@ -172,10 +172,12 @@ export async function unpublish(
   return removed;
 }
 
-/** Whether anybody online takes part besides the one peer that is known to. */
+/** Whether anybody online takes part besides the one peer that is known to, copies that volunteers keep not counted. */
 function heldByOthers(state: TrackerState, content: ContentRecord): boolean {
   const members = onlineMembers(state, content);
-  return members !== undefined && members.complete.length + members.partial.length > 1;
+  if (members === undefined) return false;
+  const ofThemselves = (list: readonly Holding[]): number => list.filter(({ isReplica }) => !isReplica).length;
+  return ofThemselves(members.complete) + ofThemselves(members.partial) > 1;
 }
 
 /** Throws `limit` when the catalogue is full. */

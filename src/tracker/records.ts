@@ -4,6 +4,7 @@ import type { ContentId } from '../content/digest.ts';
 import type { EntryName } from '../content/entry-name.ts';
 import type { Dialect } from '../contract/dialects.ts';
 import type { ContentSwarm } from './content-swarm.ts';
+import type { CopyState, VolunteerOffer } from './copy-state.ts';
 import type { Proof } from './dial-back.ts';
 import type { DueNode } from './due-queue.ts';
 
@@ -31,6 +32,8 @@ export interface ContentRecord {
   readonly entries: EntryRecord[];
   /** Online peers that take part; undefined when there is none. */
   swarm: ContentSwarm | undefined;
+  /** The copies that volunteers keep of it; undefined: none are asked for, and none are kept. See replicas.ts. */
+  copies: CopyState | undefined;
   /** Its place in the queue of those that nobody serves; undefined while somebody does. */
   idle: DueNode<ContentRecord> | undefined;
 }
@@ -55,6 +58,8 @@ export interface Holding {
   position: number;
   /** Connections the peer has in this swarm, as it said last. */
   links: number;
+  /** A volunteer has it because it was ordered to, and for no other reason. */
+  isReplica: boolean;
   /** The name a range-only peer serves this content under; '' for native peers. */
   rangeName: string;
   /** The swarm's version when this peer was last told about it. */
@@ -83,6 +88,8 @@ export interface PeerRecord {
   dialects: readonly Dialect[];
   agent: string;
   lastSeenMs: number;
+  /** What it offers as a volunteer; undefined: it is none, or not here. Set by replicas.ts. */
+  offer: VolunteerOffer | undefined;
   /** Registered with another tracker of those that share the store. */
   elsewhere: boolean;
   /** Its place in the queue of leases; undefined: offline. */

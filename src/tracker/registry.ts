@@ -21,6 +21,7 @@ import * as membership from './membership.ts';
 import * as plain from './plain-calls.ts';
 import * as publishing from './publishing.ts';
 import type { Address } from './records.ts';
+import { Replicas, type ReplicaFigures } from './replicas.ts';
 import { Replication } from './replication.ts';
 import { report, type PeerReport } from './reporting.ts';
 import { Reports } from './reports.ts';
@@ -42,6 +43,8 @@ export interface RegistryOptions {
   readonly entriesMax?: number;
   readonly holdingsMax?: number;
   readonly retentionMs?: number;
+  /** A volunteer away for so long is gone for good. */
+  readonly replicaGoneMs?: number | undefined;
   /** Dials back what peers announce; undefined: it is named as it is. */
   readonly probe?: AddressProbe | undefined;
   /** Only who belongs to the swarm may call. */
@@ -64,6 +67,7 @@ export interface RegistryFigures {
   /** Announced addresses that were dialled: where the peer answered, and where not. */
   readonly dialBacksAnswered: number;
   readonly dialBacksSilent: number;
+  readonly replicas: ReplicaFigures;
 }
 
 export type Registry = Awaited<ReturnType<typeof createRegistry>>;
@@ -77,9 +81,29 @@ export async function createRegistry(options: RegistryOptions) {
     if (replication?.isApplying !== true) writes.push(change);
   };
   const events = new EventLog(now);
-  const catalogue = new Catalogue(record, options.retentionMs);
-  const holdings = new Holdings(catalogue, events, options.holdingsMax, replication);
+  const catalogue = new Catalogue(record, options.retentionMs, (entry) => replicas.entryChanged(entry));
+  const holdings = new Holdings(catalogue, events, options.holdingsMax, {
+    holdingChanged(holding) {
+      replication?.holdingChanged(holding);
+      replicas.holdingChanged(holding);
+    },
+    holdingEnded(holding) {
+      replication?.holdingEnded(holding);
+      replicas.holdingEnded(holding);
+    },
+  });
   const reports = new Reports();
+  const replicas = new Replicas({
+    now,
+    events,
+    isUsable: (peer) => roster.isOnline(peer) && !reports.isBanned(peer) && peer.reachable?.length !== 0,
+    history: (name) => catalogue.history(name),
+    setReplicas: (entry, copies) => catalogue.setReplicas(entry, copies),
+    seesAll: () => replication?.problem === undefined,
+    onOffer: replication === undefined ? undefined : (peer) => replication.offerChanged(peer),
+    goneMs: options.replicaGoneMs,
+    settleMs: 2 * (options.leaseMs ?? limits.LEASE_MS),
+  });
   const roster = new Roster({
     record,
     onEnter(peer) {
@@ -89,6 +113,7 @@ export async function createRegistry(options: RegistryOptions) {
     onRenew: replication === undefined ? undefined : (peer) => replication.peerRenewed(peer),
     onGone(peer, reason, nowMs) {
       reports.gone(peer);
+      replicas.gone(peer, nowMs);
       holdings.endAllOf(peer, nowMs);
       if (reason === 'left') replication?.peerLeft(peer);
       else replication?.peerExpired(peer);
@@ -112,7 +137,7 @@ export async function createRegistry(options: RegistryOptions) {
       plainToo: options.isPrivate ?? false,
       onChange: (peer) => replication?.peerEntered(peer),
     });
-  const parts = { catalogue, roster, holdings, shelf, events, reports, writes, dialBack };
+  const parts = { catalogue, roster, holdings, shelf, events, reports, replicas, writes, dialBack };
   const state: TrackerState = { ...parts, sha256, entriesMax };
   let bytesUp = 0;
   let bytesDown = 0;
@@ -123,6 +148,7 @@ export async function createRegistry(options: RegistryOptions) {
     entry: (entry) => catalogue.restoreEntry(entry),
     peer: (peer) => roster.restore(peer),
   });
+  replicas.loaded();
 
   /** Lets go of what has run out, or of a part of it when that is very much, and says what time it is. */
   const settle = (expiriesMax = limits.EXPIRIES_PER_CALL_MAX): number => {
@@ -177,9 +203,10 @@ export async function createRegistry(options: RegistryOptions) {
       peerId: string,
       changes: readonly membership.HoldingChange[],
       moved = { up: 0, down: 0 },
+      offer?: membership.Offer,
     ): membership.RenewOutcome {
       checkHoldingCount(changes.length);
-      const outcome = membership.renew(state, peerId, changes, settle());
+      const outcome = membership.renew(state, peerId, changes, settle(), offer);
       if (outcome.known) {
         bytesUp += moved.up;
         bytesDown += moved.down;
@@ -268,6 +295,7 @@ export async function createRegistry(options: RegistryOptions) {
         bytesDown,
         dialBacksAnswered: dialBack?.counts.answered ?? 0,
         dialBacksSilent: dialBack?.counts.silent ?? 0,
+        replicas: replicas.figures(),
       };
     },
     /** Why the tracker should not get calls at the moment; undefined when it should. */
@@ -286,8 +314,9 @@ export async function createRegistry(options: RegistryOptions) {
       const nowMs = settle(limits.EXPIRIES_PER_TURN_MAX);
       shelf.expire(nowMs);
       const forgotten = forgetSome(nowMs);
+      const isPlanning = replicas.plan(nowMs);
       await writes.flush();
-      return roster.hasOverdue || forgotten === limits.FORGOTTEN_PER_TURN_MAX;
+      return roster.hasOverdue || forgotten === limits.FORGOTTEN_PER_TURN_MAX || isPlanning;
     },
     /** Notes when everybody was seen last and writes what waits. The store stays open. */
     async close(): Promise<void> {

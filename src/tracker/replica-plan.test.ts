@@ -136,7 +136,7 @@ describe('whatever there is', () => {
   test('the order in which volunteers are known makes no difference', () => {
     check((input, plan) => {
       const turned = planReplicas({ ...input, volunteers: input.volunteers.toReversed() });
-      expect(new Map([...turned.orders].toSorted())).toEqual(new Map([...plan.orders].toSorted()));
+      expect(Object.fromEntries(turned.orders)).toEqual(Object.fromEntries(plan.orders));
     });
   });
 
@@ -240,7 +240,7 @@ test('surplus stays until it may be trimmed, and what is held for other reasons 
   const three = ['a', 'b', 'c'].map((key) => volunteer(key, { chunks: null }));
   expect(planOf(5, 2, three, { mayTrim: false })).toMatchObject({ surplus: true, orders: new Map() });
   const trimmed = planOf(5, 2, three);
-  expect([...trimmed.orders.values()].flatMap(({ drop }) => drop).toSorted()).toEqual([0, 1, 2, 3, 4]);
+  expect([...trimmed.orders.values()].flatMap(({ drop }) => drop).toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4]);
   const own = [volunteer('own', { chunks: null, mayDrop: false }), ...three.slice(1)];
   expect(planOf(5, 2, own).orders.has('own')).toBe(false);
   expect(planOf(5, 0, own).orders.get('b')?.drop).toHaveLength(5);

@@ -16,6 +16,8 @@ import type { LiveChange, RemoteChange, SharedLog, StoreChange } from './store/s
 interface News {
   /** Tell all of the peer, and not only what has changed. */
   whole: boolean;
+  /** What it offers is another. */
+  offer: boolean;
   readonly changed: Set<Holding>;
   readonly ended: Set<string>;
 }
@@ -73,6 +75,10 @@ export class Replication {
     if (this.#reports.length < REPORTS_WAITING_MAX) this.#reports.push(report);
   }
 
+  offerChanged(peer: PeerRecord): void {
+    if (!this.#applying && !peer.elsewhere) this.#newsOf(peer).offer = true;
+  }
+
   holdingChanged(holding: Holding): void {
     if (this.#applying || holding.peer.elsewhere) return;
     const news = this.#newsOf(holding.peer);
@@ -113,7 +119,7 @@ export class Replication {
   #newsOf(peer: PeerRecord): News {
     let news = this.#news.get(peer);
     if (news === undefined) {
-      news = { whole: false, changed: new Set(), ended: new Set() };
+      news = { whole: false, offer: false, changed: new Set(), ended: new Set() };
       this.#news.set(peer, news);
     }
     return news;
@@ -126,7 +132,7 @@ export class Replication {
   #take(): LiveChange[] {
     const told: LiveChange[] = [];
     for (const key of this.#left) told.push({ type: 'peer-left', key });
-    for (const [peer, { whole, changed, ended }] of this.#news) {
+    for (const [peer, { whole, offer, changed, ended }] of this.#news) {
       const { key } = peer;
       if (peer.lease === undefined || peer.elsewhere) continue;
       if (whole) {
@@ -134,6 +140,7 @@ export class Replication {
         for (const holding of peer.holdings.values()) told.push(holdingTold(holding));
         continue;
       }
+      if (offer) told.push({ type: 'volunteer', key, offer: peer.offer });
       for (const contentKey of ended) told.push({ type: 'holding-ended', key, contentKey });
       for (const holding of changed) told.push(holdingTold(holding));
     }
@@ -183,6 +190,7 @@ export class Replication {
     if (change.type === 'peer-here') {
       const { peer, joined } = roster.enter({ ...change.peer, elsewhere: true }, nowMs);
       holdings.endAllOf(peer, nowMs);
+      state.replicas.offered(peer, change.peer.offer);
       this.peerExpired(peer); // nothing more is told of it from here
       if (joined) state.events.append('peer-joined', describePeer(peer));
       return;
@@ -190,6 +198,10 @@ export class Replication {
     const peer = roster.online(change.key);
     if (change.type === 'peer-left') {
       if (peer !== undefined) roster.leave(peer, nowMs);
+      return;
+    }
+    if (change.type === 'volunteer') {
+      if (peer?.elsewhere === true) state.replicas.offered(peer, change.offer);
       return;
     }
     const content = state.catalogue.content(change.contentKey);
@@ -200,14 +212,14 @@ export class Replication {
       if (holding !== undefined) holdings.end(holding, nowMs);
       return;
     }
-    const { chunks, links, rangeName } = change;
+    const { chunks, links, rangeName, isReplica = false } = change;
     const held =
       chunks === null
         ? null
         : chunks === ''
           ? new Bitfield(content.chunkCount)
           : Bitfield.fromBytes(Uint8Array.fromBase64(chunks), content.chunkCount);
-    holdings.put(peer, content, held, rangeName).links = links;
+    holdings.put(peer, content, held, { rangeName, isReplica }).links = links;
   }
 }
 
@@ -216,9 +228,10 @@ const KEYS_PER_CHANGE = 2_000;
 /** Reports that wait for the next exchange. */
 const REPORTS_WAITING_MAX = 1_000;
 
-function holdingTold({ peer, content, chunks, links, rangeName }: Holding): LiveChange {
+function holdingTold({ peer, content, chunks, links, rangeName, isReplica }: Holding): LiveChange {
   const map = chunks === null ? null : chunks.count === 0 ? '' : chunks.toBytes().toBase64();
-  return { type: 'holding', key: peer.key, contentKey: content.key, chunks: map, links, rangeName };
+  const holding = { key: peer.key, contentKey: content.key, chunks: map, links, rangeName };
+  return { type: 'holding', ...holding, ...(isReplica ? { isReplica } : {}) };
 }
 
 function isStored(change: RemoteChange): change is StoreChange {

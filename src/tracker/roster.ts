@@ -210,6 +210,7 @@ export class Roster {
       agent: description.agent,
       lastSeenMs,
       elsewhere: description.elsewhere ?? false,
+      offer: undefined,
       lease: undefined,
       holdings: new Map(),
       newsRound: undefined,
@@ -256,7 +257,11 @@ function saysTheSame(peer: PeerRecord, { addresses, dialects, agent }: PeerDescr
 }
 
 export function storedPeer(peer: PeerRecord): StoredPeer {
-  const { key, kind, peerId, addresses, reachable, dialects, agent, lastSeenMs } = peer;
+  const { key, kind, peerId, addresses, reachable, dialects, agent, lastSeenMs, offer } = peer;
   const known = { key, kind, peerId, addresses, dialects, agent, lastSeenMs };
-  return reachable === undefined ? known : { ...known, reachable };
+  return {
+    ...known,
+    ...(reachable === undefined ? {} : { reachable }),
+    ...(offer === undefined ? {} : { offer }),
+  };
 }

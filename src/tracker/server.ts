@@ -46,6 +46,8 @@ export interface TrackerOptions {
   readonly probe?: AddressProbe | undefined;
   /** Shorter leases, for tests. */
   readonly leaseMs?: number | undefined;
+  /** A volunteer that is away for so long is gone for good. */
+  readonly replicaGoneMs?: number | undefined;
   /** Whether peers may tell each other of peers. Default true. */
   readonly peerExchange?: boolean | undefined;
 }
@@ -74,6 +76,7 @@ export async function startTracker(options: TrackerOptions): Promise<Tracker> {
       now,
       sha256: (bytes) => hash('sha256', bytes, 'buffer'),
       probe: options.probe,
+      replicaGoneMs: options.replicaGoneMs,
       isPrivate: options.token !== undefined || options.tls?.ca !== undefined,
       ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
     });

@@ -6,6 +6,7 @@ import type { EventLog } from './event-log.ts';
 import type { Holdings } from './holdings.ts';
 import type { ManifestShelf } from './manifest-shelf.ts';
 import type { ContentRecord, EntryRecord, Holding } from './records.ts';
+import type { Replicas } from './replicas.ts';
 import type { Reports } from './reports.ts';
 import type { Roster } from './roster.ts';
 import type { SwarmMembers } from './source-choice.ts';
@@ -18,6 +19,7 @@ export interface TrackerState {
   readonly shelf: ManifestShelf;
   readonly events: EventLog;
   readonly reports: Reports;
+  readonly replicas: Replicas;
   readonly writes: WriteQueue;
   readonly sha256: Sha256Function;
   readonly entriesMax: number;
@@ -72,7 +74,7 @@ export interface EntryView {
 }
 
 export function viewEntry({ name, content, publishedAtMs, replicas }: EntryRecord): EntryView {
-  const { size, sha256, contentId, chunkSize, chunkCount, swarm } = content;
+  const { size, sha256, contentId, chunkSize, chunkCount, swarm, copies } = content;
   return {
     name,
     size,
@@ -84,8 +86,8 @@ export function viewEntry({ name, content, publishedAtMs, replicas }: EntryRecor
     seeders: swarm?.complete.length ?? 0,
     leechers: swarm?.partial.length ?? 0,
     replicas,
-    replicasReached: 0,
-    replicaChunksMissing: replicas === 0 ? 0 : chunkCount,
+    replicasReached: replicas === 0 ? 0 : (copies?.reached ?? 0),
+    replicaChunksMissing: replicas === 0 ? 0 : (copies?.missing ?? 0),
   };
 }
 

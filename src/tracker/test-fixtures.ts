@@ -4,7 +4,7 @@ import { Bitfield } from '../content/bitfield.ts';
 import { createChunkLayout } from '../content/chunk-layout.ts';
 import type { Sha256Function } from '../content/digest.ts';
 import { createManifest, type Manifest } from '../content/manifest.ts';
-import type { HoldingChange, HoldingClaim } from './membership.ts';
+import type { HoldingChange, HoldingClaim, Offer } from './membership.ts';
 import { createRegistry, type Registry, type RegistryOptions } from './registry.ts';
 import type { Caller } from './state.ts';
 import { createMemoryStore } from './store/memory.ts';
@@ -49,8 +49,10 @@ export interface Bench {
   readonly clock: { nowMs: number };
   /** Registers peer `number` at 10.0.0.1 with port 9000 + number. */
   join(number: number, ...holdings: readonly HoldingClaim[]): string;
+  /** The same as a volunteer, at a host of its own. */
+  volunteer(number: number, offer: Offer, ...holdings: readonly HoldingClaim[]): string;
   /** Publishes as a peer that is there. */
-  publish(peerId: string, name: string, manifest: Manifest): Promise<void>;
+  publish(peerId: string, name: string, manifest: Manifest, replicas?: number): Promise<void>;
   /** Peer numbers that Locate names to `asking`. */
   located(what: string, asking?: string, limit?: number): Promise<readonly number[]>;
 }
@@ -67,8 +69,14 @@ export async function createBench(options: Partial<RegistryOptions> = {}): Promi
       registry.register({ peerId, addresses, dialects: ['native', 'range'], agent: 'test', holdings }, caller);
       return peerId;
     },
-    async publish(peerId, name, manifest) {
-      const item = { name, manifest: manifest.bytes, contentId: manifest.contentId, partial: false };
+    volunteer(number, offer, ...holdings) {
+      const peerId = peerIdOf(number);
+      const addresses = [{ host: `10.1.0.${number}`, port: 9000 + number }];
+      registry.register({ peerId, addresses, dialects: ['native'], agent: 'test', holdings, offer }, caller);
+      return peerId;
+    },
+    async publish(peerId, name, manifest, replicas) {
+      const item = { name, manifest: manifest.bytes, contentId: manifest.contentId, partial: false, replicas };
       const [outcome] = await registry.publish(peerId, [item]);
       if (outcome === undefined || 'problem' in outcome) throw new Error(`not published: ${outcome?.problem}`);
     },

@@ -3,10 +3,11 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ShoalError } from '../../errors.ts';
+import { REPLICA_GONE_MS } from '../../limits.ts';
 import { isUnspecified } from '../../net/address.ts';
 import { addTrackerStart } from '../aliases.ts';
 import { interrupted } from '../interrupt.ts';
-import { EVERYWHERE, parsePort } from '../rates.ts';
+import { EVERYWHERE, parseDurationMs, parsePort } from '../rates.ts';
 import type { TrackerOptions } from '../../tracker/server.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 
@@ -17,6 +18,7 @@ interface TrackerFlags {
   readonly store: StoreFlag;
   readonly peerExchange: boolean;
   readonly dialBack: boolean;
+  readonly replicaGone: number;
 }
 
 const PORT_DEFAULT = 9000;
@@ -41,6 +43,14 @@ export const defineTracker: DefineCommand = (command, runtime) => {
         '--no-dial-back',
         'name what peers announce without dialling it first: for a tracker that cannot reach them',
       ),
+    )
+    .addOption(
+      new Option(
+        '--replica-gone <time>',
+        'a volunteer that is away for so long is gone for good: what it kept is copied anew (seconds, or 10m, 1h)',
+      )
+        .argParser(parseDurationMs)
+        .default(REPLICA_GONE_MS, '10m'),
     )
     .addHelpText(
       'after',
@@ -72,11 +82,14 @@ function sharedOptions(command: Command): SharedFlags {
 
 async function runTracker(flags: TrackerFlags, { options, mdns }: SharedFlags, runtime: Runtime): Promise<void> {
   const { output, interrupt, services, env } = runtime;
-  const { host, port, store, peerExchange, dialBack } = flags;
+  const { host, port, store, peerExchange, dialBack, replicaGone } = flags;
   const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
   const { token } = options;
   const tls = trackerTls(options);
-  const tracker = await services.startTracker({ host, port, ...store, dataDir, token, tls, peerExchange, dialBack });
+  const tracker = await services.startTracker({
+    ...{ host, port, ...store, dataDir, token, tls, peerExchange, dialBack },
+    replicaGoneMs: replicaGone,
+  });
   let announced: { close(): Promise<void> } | undefined;
   try {
     output.event({ event: 'listening', url: tracker.url });

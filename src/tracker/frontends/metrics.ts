@@ -84,6 +84,22 @@ export function createMetrics(registry: Registry, now: () => number): Metrics {
         ['answered="yes"', figures.dialBacksAnswered],
         ['answered="no"', figures.dialBacksSilent],
       ]);
+      const { replicas } = figures;
+      family('volunteers', 'gauge', 'Peers online that offer space for replicas.', one(replicas.volunteers));
+      family('volunteer_bytes', 'gauge', 'Space that volunteers offer, and use, for replicas.', [
+        ['kind="offered"', replicas.offeredBytes],
+        ['kind="used"', replicas.usedBytes],
+      ]);
+      family('replicated_contents', 'gauge', 'Contents that ask for replicas, by whether every chunk has them.', [
+        ['state="reached"', replicas.contentsReached],
+        ['state="short"', replicas.contentsShort],
+      ]);
+      family(
+        'replica_chunks_missing',
+        'gauge',
+        'Chunks that have fewer replicas than asked for.',
+        one(replicas.chunksMissing),
+      );
       family('calls_total', 'counter', 'Calls answered.', [...calls]);
       lines.push('# HELP shoal_tracker_call_seconds Time from a call to its answer.');
       lines.push('# TYPE shoal_tracker_call_seconds histogram');

@@ -218,6 +218,7 @@ export const PeerList = {
     required: [
       ...(['ip', 'port', 'state', 'peer', 'addresses', 'dialects'] as const),
       ...(['agent', 'banned', 'last_seen', 'complete', 'partial', 'files'] as const),
+      ...(['offered_bytes', 'used_bytes'] as const),
     ],
     properties: {
       ip: Text,
@@ -235,6 +236,8 @@ export const PeerList = {
       complete: { ...Count, description: 'Contents it has all chunks of' },
       partial: { ...Count, description: 'Contents it is fetching' },
       files: { ...Texts, description: `Names of at most ${limits.PEER_FILES_NAMED_MAX} of them` },
+      offered_bytes: { ...Count, description: 'Space that it offers for replicas; 0: it is no volunteer' },
+      used_bytes: { ...Count, description: 'Of that: used' },
     },
   },
 } as const;

@@ -49,6 +49,8 @@ export function peerRow(peer: PeerView) {
     complete: peer.completeContents,
     partial: peer.partialContents,
     files: [...peer.names],
+    offered_bytes: peer.offer?.offeredBytes ?? 0,
+    used_bytes: peer.offer?.usedBytes ?? 0,
   };
 }
 

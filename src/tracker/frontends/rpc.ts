@@ -26,7 +26,7 @@ import { ERROR_TABLE, ShoalError } from '../../errors.ts';
 import * as limits from '../../limits.ts';
 import type { Logger } from '../../log.ts';
 import type { SourceView } from '../lookups.ts';
-import type { HoldingChange, HoldingClaim, SwarmNews } from '../membership.ts';
+import type { HoldingChange, HoldingClaim, Offer, SwarmNews } from '../membership.ts';
 import type { Registry } from '../registry.ts';
 import type { PeerReport } from '../reporting.ts';
 import type { Caller, EntryView } from '../state.ts';
@@ -58,6 +58,7 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
           dialects: dialectsFromWire(request.dialects),
           agent: request.agent,
           holdings: request.holdings.map(claimIn),
+          offer: offerIn(request.volunteer),
         },
         caller,
       );
@@ -142,6 +143,14 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
           completeContents: peer.completeContents,
           partialContents: peer.partialContents,
           banned: peer.banned,
+          ...(peer.offer === undefined
+            ? {}
+            : {
+                volunteer: {
+                  offeredBytes: BigInt(peer.offer.offeredBytes),
+                  usedBytes: BigInt(peer.offer.usedBytes),
+                },
+              }),
         })),
         nextAfter,
       };
@@ -183,13 +192,20 @@ export function renewCall(registry: Registry, request: RenewRequest): MessageIni
     moved.down += Number(bytesDown);
   }
   const changes = request.changes.map(changeIn);
-  const { known, news, unknownContentIds, reachability } = registry.renew(peerIdIn(request.peerId), changes, moved);
+  const peerId = peerIdIn(request.peerId);
+  const outcome = registry.renew(peerId, changes, moved, offerIn(request.volunteer));
+  const { known, news, unknownContentIds, reachability, replicas } = outcome;
   return {
     known,
     leaseMs: registry.leaseMs,
     swarms: news.map(newsOut),
     unknownContentIds: unknownContentIds.map(digestBytes),
     reachability: reachabilityToWire(reachability),
+    replicas: replicas.map(({ contentId, hold, drop }) => ({
+      contentId: digestBytes(contentId),
+      hold: [...hold],
+      drop: [...drop],
+    })),
   };
 }
 
@@ -262,8 +278,21 @@ function idBytes(peerId: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.fromHex(peerId);
 }
 
-function claimIn(holding: { contentId: Uint8Array; complete: boolean; chunks: Uint8Array }): HoldingClaim {
-  return { contentId: contentIdFromBytes(holding.contentId), complete: holding.complete, chunks: holding.chunks };
+function claimIn(holding: {
+  contentId: Uint8Array;
+  complete: boolean;
+  chunks: Uint8Array;
+  replica: boolean;
+}): HoldingClaim {
+  const { complete, chunks, replica: isReplica } = holding;
+  return { contentId: contentIdFromBytes(holding.contentId), complete, chunks, isReplica };
+}
+
+/** Whatever is told, a number that can be reckoned with. */
+function offerIn(offer: { offeredBytes: bigint; usedBytes: bigint } | undefined): Offer | undefined {
+  if (offer === undefined) return undefined;
+  const bounded = (bytes: bigint): number => Math.min(Number(bytes), limits.REPLICA_OFFER_BYTES_MAX);
+  return { offeredBytes: bounded(offer.offeredBytes), usedBytes: bounded(offer.usedBytes) };
 }
 
 /** undefined: for an offence that this version does not know. */

@@ -12,6 +12,7 @@
  * unknown is simply written again.
  */
 import type { ContentId } from '../../content/digest.ts';
+import type { VolunteerOffer } from '../copy-state.ts';
 import type { Address, Dialect } from '../records.ts';
 import type { CountedReport } from '../reporting.ts';
 
@@ -41,6 +42,8 @@ export interface StoredPeer {
   readonly addresses: readonly Address[];
   /** Where others may be sent; undefined: to all of them. Told between trackers; what is restored is offline and needs none. */
   readonly reachable?: readonly Address[] | undefined;
+  /** As a volunteer; told between trackers as well. */
+  readonly offer?: VolunteerOffer | undefined;
   readonly dialects: readonly Dialect[];
   readonly agent: string;
   readonly lastSeenMs: number;
@@ -80,8 +83,12 @@ export type LiveChange =
       readonly chunks: string | null;
       readonly links: number;
       readonly rangeName: string;
+      /** Absent: false. */
+      readonly isReplica?: boolean;
     }
   | { readonly type: 'holding-ended'; readonly key: string; readonly contentKey: string }
+  /** Undefined: it is no volunteer any more. */
+  | { readonly type: 'volunteer'; readonly key: string; readonly offer?: VolunteerOffer | undefined }
   | ({ readonly type: 'peer-reported' } & CountedReport)
   /** Tell of these peers again; of all when there is none. */
   | { readonly type: 'ask'; readonly keys: readonly string[] };
