@@ -1,6 +1,7 @@
 /**
  * Names and what they point at, with their history: the newest entry of a name is its default, older ones are reached as
- * `name@<first hex digits>`. Decides nothing about peers; a content whose last source goes is only told so (`setIdle`), and leaves
+ * `name@<first hex digits>`. Entries of one name with the same bytes, cut into chunks of other sizes, are the same file to whoever asks
+ * by name: the newest of them that somebody has stands for all. Decides nothing about peers; a content whose last source goes is only told so (`setIdle`), and leaves
  * the catalogue when it stays without one for the retention time. Every change is recorded for the store.
  */
 import type { ContentId } from '../content/digest.ts';
@@ -76,11 +77,19 @@ export class Catalogue {
   /** The entry a person means by `name`, `name@hex` or a contentId; undefined for none. Throws `usage` when several fit. */
   find(text: string): EntryRecord | undefined {
     const name = text.normalize('NFC');
-    const exact = this.#names.get(name)?.at(-1);
+    const exact = this.#default(name);
     if (exact !== undefined) return exact;
     const [, base, hex] = VERSION_SUFFIX.exec(name) ?? [];
     if (base !== undefined && hex !== undefined) return this.#findVersion(base, hex.toLowerCase());
     return this.#contents.get(name.toLowerCase())?.entries.at(-1);
+  }
+
+  /** What a name stands for. An older file under it is never taken for a newer one that nobody has at the moment. */
+  #default(name: string): EntryRecord | undefined {
+    const versions = this.#names.get(name);
+    const newest = versions?.at(-1);
+    if (newest === undefined || hasSource(newest.content)) return newest;
+    return versions?.findLast(({ content }) => hasSource(content) && isSameFile(content, newest.content)) ?? newest;
   }
 
   #findVersion(name: string, hex: string): EntryRecord | undefined {
@@ -96,13 +105,11 @@ export class Catalogue {
     });
   }
 
-  /** The newest entry of a name with this size and digest; one that has a manifest comes first. */
+  /** The newest entry of a name with this size and digest; those that have a manifest come first, and of them what somebody has. */
   findSame(name: EntryName, size: number, sha256: string): EntryRecord | undefined {
-    const digest = comparableDigest(sha256);
-    const same = this.history(name).filter(
-      ({ content }) => content.size === size && comparableDigest(content.sha256) === digest,
-    );
-    return same.find(({ content }) => content.contentId !== '') ?? same[0];
+    const same = this.history(name).filter(({ content }) => isSameFile(content, { size, sha256 }));
+    const described = same.filter(({ content }) => content.contentId !== '');
+    return described.find(({ content }) => hasSource(content)) ?? described[0] ?? same[0];
   }
 
   findExact(name: EntryName, contentId: ContentId): EntryRecord | undefined {
@@ -119,7 +126,7 @@ export class Catalogue {
       looked++;
       last = name;
       if (!options.includeFolders && isFolderName(name)) continue;
-      const entry = this.#names.get(name)?.at(-1);
+      const entry = this.#default(name);
       if (entry === undefined || !(options.includeOffline || hasSource(entry.content))) continue;
       if (query === '' || name.toLowerCase().includes(query)) entries.push(entry);
     }
@@ -288,6 +295,10 @@ export class Catalogue {
 /** Whether any online peer takes part in a content. */
 export function hasSource(content: ContentRecord): boolean {
   return content.swarm !== undefined;
+}
+
+function isSameFile(a: Pick<ContentRecord, 'size' | 'sha256'>, b: Pick<ContentRecord, 'size' | 'sha256'>): boolean {
+  return a.size === b.size && comparableDigest(a.sha256) === comparableDigest(b.sha256);
 }
 
 /** A real digest without regard to case; any other text as it is. */

@@ -15,9 +15,9 @@ export const caller: Caller = { observedHost: '10.0.0.9' };
 
 const CHUNK_SIZE = 16 * 1024;
 
-/** A manifest of `chunkCount` chunks that differs with `seed`. */
-export function manifestOf(seed: string, chunkCount = 8): Manifest {
-  const layout = createChunkLayout(chunkCount * CHUNK_SIZE, CHUNK_SIZE);
+/** A manifest of `chunkCount` chunks that differs with `seed`: the same seed and size are the same file, whatever its chunks. */
+export function manifestOf(seed: string, chunkCount = 8, chunkSize = CHUNK_SIZE): Manifest {
+  const layout = createChunkLayout(chunkCount * chunkSize, chunkSize);
   const digests = new Uint8Array(chunkCount * 32);
   for (let index = 0; index < chunkCount; index++)
     digests.set(sha256(new TextEncoder().encode(`${seed}/${index}`)), index * 32);

@@ -1,6 +1,6 @@
 /** One contract for every store: store-contract.test.ts and test/e2e/valkey.test.ts run it for each. `create` makes an empty store. */
 import { describe, expect, test } from 'vitest';
-import { manifestOf } from '../test-fixtures.ts';
+import { caller, createBench, manifestOf } from '../test-fixtures.ts';
 import type { StoreChange, StoredContent, StoredEntry, StoredPeer, TrackerStore } from './store.ts';
 
 const manifest = manifestOf('stored');
@@ -142,6 +142,33 @@ export function storeContract(name: string, create: () => TrackerStore | Promise
       const store = await create();
       await store.close();
       await store.close();
+    });
+
+    test('the same file in other chunks: of its entries one that somebody has is listed and found by name', async () => {
+      const bench = await createBench({ store: await create() });
+      const { registry } = bench;
+      const [older, newer, another] = [manifestOf('same'), manifestOf('same', 4, 32 * 1024), manifestOf('another')];
+      const query = { query: '', limit: 0, after: '', includeOffline: false, includeFolders: false };
+      const listed = (): string[] => registry.list(query).entries.map(({ contentId }) => contentId);
+      const found = async (): Promise<string> =>
+        (await registry.locate({ what: 'x', peerId: '', limit: 0, wantManifest: false }, caller)).entry.contentId;
+      const [stays, goes] = [bench.join(1), bench.join(2)];
+      await bench.publish(stays, 'x', older);
+      await bench.publish(goes, 'x', newer);
+      expect([await found(), ...listed()]).toEqual([newer.contentId, newer.contentId]);
+      registry.leave(goes);
+      expect([await found(), ...listed()]).toEqual([older.contentId, older.contentId]);
+      expect(registry.versions('x').map(({ contentId }) => contentId)).toEqual([newer.contentId, older.contentId]);
+      // whoever announces the bytes alone joins those that have them
+      const plain = { name: 'x', size: older.size, sha256: older.sha256 };
+      await registry.announcePlain({ host: '10.0.0.7', port: 7001 }, [plain], caller);
+      expect(registry.fileSources('x', caller).sources).toHaveLength(2);
+      await bench.publish(bench.join(2), 'x', newer);
+      expect([await found(), ...listed()]).toEqual([newer.contentId, newer.contentId]);
+      // other bytes are another file: an older one does not pass for it
+      await bench.publish(bench.join(3), 'x', another);
+      registry.leave(bench.join(3));
+      expect([await found(), ...listed()]).toEqual([another.contentId]);
     });
   });
 }
