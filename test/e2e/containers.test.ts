@@ -1,9 +1,17 @@
 /** deploy/Dockerfile and the compose files, built and run by a real container engine. */
 import { createServer, type AddressInfo } from 'node:net';
-import { chmod } from 'node:fs/promises';
+import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { buildImage, commandOf, compose, CONTAINERS, shoalIn, type Composition } from '../support/containers.ts';
+import {
+  buildImage,
+  buildStandIn,
+  commandOf,
+  compose,
+  CONTAINERS,
+  shoalIn,
+  type Composition,
+} from '../support/containers.ts';
 import { sha256OfFile } from '../support/contents.ts';
 import { eventually } from '../support/deadline.ts';
 import type { JsonEvent } from '../support/processes.ts';
@@ -12,16 +20,23 @@ import { isThere, need } from '../support/system-packages.ts';
 import { createWorld, type DoneEvent } from '../support/world.ts';
 
 const IMAGE = 'localhost/shoal-under-test';
+const VALKEY_IMAGE = 'localhost/shoal-stand-in-valkey';
+const PROMETHEUS_IMAGE = 'localhost/shoal-stand-in-prometheus';
 const PROJECT = `shoal-test-${process.pid}`;
+const SCRAPE_FILE = '/etc/prometheus/prometheus.yml';
 
 beforeAll(async () => {
   if (!CONTAINERS.every(isThere)) return; // the tests say what is missing
   const startMs = performance.now();
   await buildImage(IMAGE);
   tell('the image is built', startMs);
+  await buildStandIn('valkey', VALKEY_IMAGE);
+  await buildStandIn('prometheus', PROMETHEUS_IMAGE);
+  tell('and the stand-ins for images of others', startMs);
 }, 300_000);
 
-test(
+// side by side: most of their time they wait for leases, health checks and rounds of figures
+test.concurrent(
   'a tracker and three peers from the compose file: parallel download in one, another killed half way',
   { timeout: 180_000 },
   async (context) => {
@@ -99,7 +114,7 @@ test(
   },
 );
 
-test('the containers of the first document, command by command', { timeout: 180_000 }, async (context) => {
+test.concurrent('the containers of the first document, command by command', { timeout: 180_000 }, async (context) => {
   need(context, ...CONTAINERS);
   const startMs = performance.now();
   const world = await createWorld(context);
@@ -138,6 +153,85 @@ test('the containers of the first document, command by command', { timeout: 180_
   expect(await sha256OfFile(join(world.folder, 'shared/p2/KTMT.pdf'))).toBe(file.sha256);
   tell("the first document's containers have done their work", startMs);
 });
+
+test.concurrent(
+  'two trackers on one Valkey, watched by Prometheus: one is killed, and the other is enough',
+  { timeout: 180_000 },
+  async (context) => {
+    need(context, ...CONTAINERS);
+    const startMs = performance.now();
+    const world = await createWorld(context);
+    const file = await world.file('kept.bin', 3_000_000, 44, ['shared']);
+    const [port, secondPort, prometheusPort] = [await freePort(), await freePort(), await freePort()];
+    const trackerUrls = [port, secondPort].map((one) => `http://127.0.0.1:${one}`);
+    const containers = await compose(context, {
+      files: ['compose.yaml', 'compose.replicated.yaml', 'compose.figures.yaml'],
+      // all but Grafana, which no package of Debian has: its queries are asked below
+      services: ['valkey', 'tracker', 'tracker-2', 'peer', 'prometheus'],
+      project: `${PROJECT}-replicated`,
+      env: {
+        SHOAL_IMAGE: IMAGE,
+        SHOAL_VALKEY_IMAGE: VALKEY_IMAGE,
+        SHOAL_PROMETHEUS_IMAGE: PROMETHEUS_IMAGE,
+        SHOAL_PEERS: '2',
+        SHOAL_PORT: String(port),
+        SHOAL_PORT_2: String(secondPort),
+        SHOAL_PROMETHEUS_PORT: String(prometheusPort),
+        SHOAL_SHARED: await world.dir('nothing'),
+      },
+    });
+    for (const url of trackerUrls) await onlineAt(url, 2);
+    const [has, wants] = [containers.container('peer', 1), containers.container('peer', 2)];
+    await containers.podman('cp', file.paths[0] ?? '', `${has}:/data/kept.bin`);
+    for (const url of trackerUrls)
+      await eventually(async () => (await sourcesOf(url, 'kept.bin')) === 1, `${url} knows of it`, 30_000);
+
+    const checked = await containers.podman(
+      'exec',
+      containers.container('prometheus'),
+      'promtool',
+      'check',
+      'config',
+      SCRAPE_FILE,
+    );
+    expect(checked).toContain('is valid prometheus config file syntax');
+    const query = async (expression: string): Promise<readonly { readonly value: readonly [number, string] }[]> => {
+      const url = `http://127.0.0.1:${prometheusPort}/api/v1/query?query=${encodeURIComponent(expression)}`;
+      return ((await (await fetch(url)).json()) as { data: { result: { value: [number, string] }[] } }).data.result;
+    };
+    const both = async (): Promise<boolean> =>
+      (await query('up').catch(() => [])).filter(({ value }) => value[1] === '1').length === 2;
+    await eventually(both, 'Prometheus has found both trackers', 60_000);
+    for (const expression of await dashboardQueries())
+      await eventually(
+        async () => {
+          for (const url of trackerUrls) await restGet(url, '/file/nobody-has-this');
+          return (await query(expression)).length > 0;
+        },
+        `the dashboard shows something for ${expression}`,
+        60_000,
+      );
+    tell('two trackers, Valkey and Prometheus are up, and every query of the dashboard has an answer', startMs);
+
+    await containers.podman('kill', containers.container('tracker'));
+    let done: DoneEvent | undefined;
+    const code = await shoalIn(wants, ['get', 'kept.bin', '-o', '/data/'], (event: JsonEvent) => {
+      if (event.event === 'done') done = event as DoneEvent;
+    });
+    expect(code).toBe(0);
+    expect(done).toMatchObject({ sha256: file.sha256 });
+    const second = trackerUrls[1] ?? '';
+    await eventually(async () => (await sourcesOf(second, 'kept.bin')) === 2, 'the other tracker knows both', 60_000);
+    tell('and one of the trackers has been missed by nobody', startMs);
+  },
+);
+
+/** What the dashboard asks Prometheus. */
+async function dashboardQueries(): Promise<readonly string[]> {
+  const text = await readFile(new URL('../../deploy/grafana-tracker.json', import.meta.url), 'utf8');
+  const { panels } = JSON.parse(text) as { panels: { targets: { expr: string }[] }[] };
+  return panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+}
 
 /** The check of the image says no where nothing runs. */
 async function provesUnhealthy({ podman }: Composition): Promise<void> {

@@ -32,6 +32,8 @@ export interface Composition {
 
 export interface CompositionOptions {
   readonly files: readonly string[];
+  /** Only these are started; all, unless they are named. */
+  readonly services?: readonly string[];
   /** Sets it apart from others on the machine. */
   readonly project: string;
   readonly env: Readonly<Record<string, string>>;
@@ -41,6 +43,12 @@ export interface CompositionOptions {
 export async function buildImage(image: string): Promise<void> {
   const env = { ...process.env, SHOAL_ENGINE: 'podman', SHOAL_IMAGE: image };
   await said(run('deploy/config.sh', ['-nr'], { cwd: PROJECT, env, timeout: BUILD_TIMEOUT_MS, maxBuffer: 1 << 26 }));
+}
+
+/** Builds what stands in for the image of a service that is not ours: a stage of stand-ins.dockerfile. */
+export async function buildStandIn(stage: string, image: string): Promise<void> {
+  const args = ['build', '--target', stage, '-t', image, '-f', 'test/support/stand-ins.dockerfile', 'test/support'];
+  await said(run('podman', args, { cwd: PROJECT, timeout: BUILD_TIMEOUT_MS, maxBuffer: 1 << 26 }));
 }
 
 /** Runs the engine's command from the tree; answers with what it prints, fails with what it said. */
@@ -53,7 +61,7 @@ export function commandOf(engine: string): (...args: readonly string[]) => Promi
 /** Starts the services of these compose files; they are gone, with their volumes, when the test ends. */
 export async function compose(
   { onTestFinished }: WorldTest,
-  { files, project, env }: CompositionOptions,
+  { files, services = [], project, env }: CompositionOptions,
 ): Promise<Composition> {
   const podman = commandOf('podman');
   const composition: Composition = {
@@ -70,7 +78,7 @@ export async function compose(
     const left = await podman('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`);
     if (left !== '') throw new Error(`containers are left: ${left}`);
   }, 2 * CALL_TIMEOUT_MS);
-  await said(run('podman-compose', [...words, 'up', '-d', '--no-build'], options));
+  await said(run('podman-compose', [...words, 'up', '-d', '--no-build', ...services], options));
   return composition;
 }
 
