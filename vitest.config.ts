@@ -8,23 +8,26 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['src/**/*.test.ts', 'sim/**/*.test.ts', 'test/house/**/*.test.ts', 'test/contract/**/*.test.ts', 'bench/**/*.test.ts', 'test/fuzz/found.test.ts'], isolate: false, testTimeout: 30_000 },
+        test: { name: 'unit', include: ['src/**/*.test.ts', 'sim/**/*.test.ts', 'test/house/**/*.test.ts', 'test/contract/**/*.test.ts', 'bench/**/*.test.ts', 'test/fuzz/found.test.ts'], isolate: false, testTimeout: 30_000, maxWorkers: '100%', sequence: { groupOrder: 0 } },
       },
       {
         extends: true,
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts', 'test/fuzz/lane.test.ts'],
-          testTimeout: 90_000,
+          testTimeout: 120_000,
           hookTimeout: 60_000,
-          maxWorkers: 1,
+          // scenarios are processes that wait for each other half of the time: so many at once keep two cores busy and are late for nobody
+          maxWorkers: 2,
+          maxConcurrency: 3,
+          sequence: { groupOrder: 1 },
         },
       },
       ...(slow
         ? [
             {
               extends: true as const,
-              test: { name: 'slow', include: ['test/slow/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 120_000 },
+              test: { name: 'slow', include: ['test/slow/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 120_000, sequence: { groupOrder: 2 } },
             },
           ]
         : []),

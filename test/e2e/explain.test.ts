@@ -19,6 +19,8 @@ function middle(get: ShoalProcess): Progress[] {
   return all.filter(({ bytes, total }) => bytes > total / 4 && bytes < total);
 }
 
+// side by side: one waits for limits, the other for a source that is gone
+
 /** What was said most. */
 function mostly(said: readonly (string | null)[]): string | null {
   const counts = new Map<string | null, number>();
@@ -32,7 +34,7 @@ async function asked(world: World, home: string, args: readonly string[]): Promi
   return JSON.parse(process.stdout.toString());
 }
 
-test('a download held up by its own limit says rate-limit; by a slow source, source; and so do status and its chunks', async (context) => {
+test.concurrent('a download held up by its own limit says rate-limit; by a slow source, source; and so do status and its chunks', async (context) => {
   const world = await createWorld(context);
   const home = await world.dir('home');
   const tracker = await world.tracker();
@@ -79,7 +81,7 @@ test('a download held up by its own limit says rate-limit; by a slow source, sou
   expect(mostly(middle(next).map(({ bottleneck }) => bottleneck))).toBe('source');
 });
 
-test('chunks that nobody has are said to have no source', async (context) => {
+test.concurrent('chunks that nobody has are said to have no source', async (context) => {
   const world = await createWorld(context);
   const home = await world.dir('home');
   const tracker = await world.tracker();

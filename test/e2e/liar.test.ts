@@ -50,11 +50,12 @@ async function createScene(context: TestContext, options: SceneOptions = {}): Pr
   return { world, tracker, share, liar, client, sha256: file.sha256 };
 }
 
+// side by side: honest sources are limited so that the liar is asked, and that is waited for
 function bansOf(get: ShoalProcess): readonly unknown[] {
   return get.events.filter(({ event }) => event.event === 'peer-banned').map(({ event }) => event);
 }
 
-test('a peer that sends wrong bytes is banned by name, and the file is right all the same', async (context) => {
+test.concurrent('a peer that sends wrong bytes is banned by name, and the file is right all the same', async (context) => {
   const { world, tracker, share, liar, sha256 } = await createScene(context);
   const get = world.get(tracker, 'wanted.bin', ['-o', `${world.folder}/`]);
   const done = await doneOf(get);
@@ -68,7 +69,7 @@ test('a peer that sends wrong bytes is banned by name, and the file is right all
   expect(await sha256OfFile(join(world.folder, 'wanted.bin'))).toBe(sha256);
 });
 
-test('a liar that several report is named to nobody any more, and the tracker tells those who watch', async (context) => {
+test.concurrent('a liar that several report is named to nobody any more, and the tracker tells those who watch', async (context) => {
   const { world, tracker, share, liar, client } = await createScene(context);
   const watched = new AbortController();
   context.onTestFinished(() => watched.abort());
@@ -113,7 +114,7 @@ const LIES: readonly (readonly [Lie, string])[] = [
   ['refuses', 'chunks that it claims and then refuses'],
 ];
 for (const [lie, what] of LIES)
-  test(`${what}: banned by name, and the file is right`, async (context) => {
+  test.concurrent(`${what}: banned by name, and the file is right`, async (context) => {
     const { world, tracker, share, liar, sha256 } = await createScene(context, {
       lie,
       shareFlags: ['--limit-up', '6M'],
@@ -129,7 +130,7 @@ for (const [lie, what] of LIES)
     expect(await sha256OfFile(done.path)).toBe(sha256);
   });
 
-test('a manifest that is not that of the content: banned by name, and the next peer is asked', async (context) => {
+test.concurrent('a manifest that is not that of the content: banned by name, and the next peer is asked', async (context) => {
   const chunkSize = 16 * 1024;
   // too large for the tracker's own answer, so that peers are asked
   const manifestBytes = new Uint8Array(100_000).fill(7);

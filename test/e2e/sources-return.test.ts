@@ -8,6 +8,7 @@ import { createWorld, doneOf } from '../support/world.ts';
 const MiB = 1024 * 1024;
 const SIZE = 16 * MiB;
 
+// the scenarios run side by side: most of their time they wait for sources that are slow on purpose, silent or gone
 async function begun(get: ShoalProcess): Promise<void> {
   await get.eventWhere((event) => event.event === 'progress' && Number(event['bytes']) > SIZE / 8, 'its beginning');
 }
@@ -16,7 +17,7 @@ async function stalled(get: ShoalProcess): Promise<void> {
   await get.eventWhere((event) => event.event === 'progress' && event['stalled'] === 'no-source', 'why it waits');
 }
 
-test('all sources die and one comes back elsewhere: the download says why it waits, and goes on by itself', async (context) => {
+test.concurrent('all sources die and one comes back elsewhere: the download says why it waits, and goes on by itself', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const file = await world.file('returning.bin', SIZE, 90, ['one', 'two']);
@@ -31,7 +32,7 @@ test('all sources die and one comes back elsewhere: the download says why it wai
   expect(await sha256OfFile(done.path)).toBe(file.sha256);
 });
 
-test('the only source dies, with the tracker, and is back where it was: the download goes on without anybody else', async (context) => {
+test.concurrent('the only source dies, with the tracker, and is back where it was: the download goes on without anybody else', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const file = await world.file('faithful.bin', SIZE, 91);
@@ -46,7 +47,7 @@ test('the only source dies, with the tracker, and is back where it was: the down
   expect(await sha256OfFile(done.path)).toBe(file.sha256);
 });
 
-test('a source that stands still is given up, and the others finish it', async (context) => {
+test.concurrent('a source that stands still is given up, and the others finish it', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const file = await world.file('frozen.bin', SIZE, 92, ['freezes', 'stays']);
@@ -63,7 +64,7 @@ test('a source that stands still is given up, and the others finish it', async (
   expect(done.peers[0]?.peer).toBe(stays?.peer);
 });
 
-test('a stalled download that is given up keeps its partial file, which nobody has to start over', async (context) => {
+test.concurrent('a stalled download that is given up keeps its partial file, which nobody has to start over', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const file = await world.file('kept.bin', SIZE, 93);

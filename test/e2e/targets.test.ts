@@ -16,13 +16,14 @@ interface Ending {
   readonly message: string;
 }
 
+// side by side: most of their time they wait for limited sources
 async function endingOf(get: ShoalProcess): Promise<Ending> {
   const { code } = await get.ended();
   const error = await get.event('error');
   return { code, error: String(error['code']), message: String(error['message']) };
 }
 
-test('where a file cannot be put, get says so before it fetches anything, and harms nothing', async (context) => {
+test.concurrent('where a file cannot be put, get says so before it fetches anything, and harms nothing', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const file = await world.file('wanted.bin', SIZE, 70);
@@ -63,7 +64,7 @@ test.skipIf(!canMount)('a disk that takes no writes is named', async (context) =
   expect(ending.message).toContain('read-only');
 });
 
-test('two gets of one file into one place: one does it, the other says that it is being done', async (context) => {
+test.concurrent('two gets of one file into one place: one does it, the other says that it is being done', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const file = await world.file('contested.bin', SIZE, 72);
@@ -77,7 +78,7 @@ test('two gets of one file into one place: one does it, the other says that it i
   expect(await sha256OfFile(path)).toBe(file.sha256);
 });
 
-test('a file that is cut short or deleted while it is shared is never sent as good, and its other copy finishes it', async (context) => {
+test.concurrent('a file that is cut short or deleted while it is shared is never sent as good, and its other copy finishes it', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const cut = await world.file('shaky.bin', SIZE, 73, ['cut']);
@@ -93,7 +94,7 @@ test('a file that is cut short or deleted while it is shared is never sent as go
   expect(await sha256OfFile(done.path)).toBe(whole.sha256);
 });
 
-test('a file whose bytes change while it is shared, time stamp put back and all, is withdrawn, and another copy finishes it', async (context) => {
+test.concurrent('a file whose bytes change while it is shared, time stamp put back and all, is withdrawn, and another copy finishes it', async (context) => {
   const world = await createWorld(context);
   const tracker = await world.tracker();
   const file = await world.file('changed.bin', SIZE, 74, ['changes']);
