@@ -608,6 +608,9 @@ export const SHELL_COMPLETION_TIMEOUT_MS = 1_500;
 
 export const UNITS = { KiB, MiB, GiB } as const;
 
+/** A backup of a tracker's store waits this long for a moment in which the tracker holds no lock. */
+export const SQLITE_BACKUP_WAIT_MS = 10_000;
+
 // ---- trackers of the local network -----------------------------------------------------------------------------------------
 
 /** Networks of this machine on which a tracker is announced or looked for. Those beyond are left out. */

@@ -155,6 +155,7 @@ function absent(): never {
 const noServices: Services = {
   createNode: absent,
   startTracker: absent,
+  backupTracker: (_dataDir, target) => Promise.resolve({ path: target, byteCount: 4_096, entryCount: 1 }),
   announceTracker: () => Promise.resolve({ close: () => Promise.resolve() }),
   lan: { isDefaultThere: () => Promise.resolve(true), findTrackers: () => Promise.resolve([]) },
   createTrackerClient: absent,

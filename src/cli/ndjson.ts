@@ -39,6 +39,12 @@ export interface UnreachableEvent {
   readonly event: 'unreachable';
   readonly addresses: readonly string[];
 }
+export interface BackupEvent {
+  readonly event: 'backup';
+  readonly path: string;
+  readonly bytes: number;
+  readonly entries: number;
+}
 export interface ProblemEvent {
   readonly event: 'problem';
   readonly path: string;
@@ -104,6 +110,7 @@ export type CliEvent =
   | SharedFolderEvent
   | WithdrawnEvent
   | UnreachableEvent
+  | BackupEvent
   | ProblemEvent
   | ReadyEvent
   | ProgressEvent

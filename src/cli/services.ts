@@ -9,6 +9,7 @@ import type { RunningNode } from '../peer/control-client.ts';
 import type { TrackerClient, TrackerClientOptions } from '../peer/tracker-client.ts';
 import type { HashedFile, HashFileOptions } from '../storage/hash-file.ts';
 import type { Tracker, TrackerOptions } from '../tracker/server.ts';
+import type { StoreBackup } from '../tracker/store/sqlite-backup.ts';
 import type { TrackerAnnouncement } from '../net/lan-trackers.ts';
 import { isDefaultTrackerThere, type LanSearch } from './default-tracker.ts';
 
@@ -33,6 +34,8 @@ export interface TrackerPlan extends Omit<TrackerOptions, 'probe'> {
 export interface Services {
   createNode(options: NodeOptions): Promise<PeerNode>;
   startTracker(options: TrackerPlan): Promise<Tracker>;
+  /** Copies the store of a tracker, running or not, to a file that must not exist yet. */
+  backupTracker(dataDir: string, target: string): Promise<StoreBackup>;
   /** Says on the local network that a tracker is there, until closed. */
   announceTracker(tracker: TrackerAnnouncement): Promise<{ close(): Promise<void> }>;
   readonly lan: LanSearch;
@@ -56,6 +59,10 @@ export const systemServices: Services = {
   async startTracker({ dialBack = true, ...options }) {
     const { startTracker } = await import('../tracker/server.ts');
     return startTracker({ ...options, probe: dialBack ? await createProbe(options) : undefined });
+  },
+  async backupTracker(dataDir, target) {
+    const { backupSqliteStore } = await import('../tracker/store/sqlite-backup.ts');
+    return backupSqliteStore(dataDir, target);
   },
   async announceTracker(tracker) {
     const { announceTracker } = await import('../net/lan-trackers.ts');

@@ -6,6 +6,7 @@ import { ShoalError } from '../../errors.ts';
 import { REPLICA_GONE_MS } from '../../limits.ts';
 import { isUnspecified } from '../../net/address.ts';
 import { addTrackerStart } from '../aliases.ts';
+import { humanBytes, humanCount } from '../human.ts';
 import { interrupted } from '../interrupt.ts';
 import { EVERYWHERE, parseDurationMs, parsePort } from '../rates.ts';
 import type { TrackerOptions } from '../../tracker/server.ts';
@@ -60,11 +61,17 @@ export const defineTracker: DefineCommand = (command, runtime) => {
         ['shoal tracker --tls shoal-certs/NAME', 'encrypted, for those with a certificate: see shoal cert'],
         ['shoal tracker --tls-cert FILE --tls-key FILE', 'https, for anybody'],
         ['shoal tracker --store valkey://10.0.0.5:6379', 'one of several trackers that share their state'],
+        ['shoal tracker backup today.sqlite', 'a copy of the catalogue, while the tracker runs'],
         ['shoal tracker start 127.0.0.1 9000', 'the same, as the third document writes it'],
         ['shoal tracker --port 0 --store memory --json', 'for a test: any free port, nothing kept'],
       ),
     )
     .action((flags: TrackerFlags) => runTracker(flags, sharedOptions(command), runtime));
+  command
+    .command('backup')
+    .description('copy the catalogue to a new file, also while the tracker runs')
+    .argument('<file>', 'where to; must not exist')
+    .action((file: string) => runBackup(file, command.opts<TrackerFlags>(), runtime));
   addTrackerStart(command, (place) =>
     runTracker({ ...command.opts<TrackerFlags>(), ...place }, sharedOptions(command), runtime),
   );
@@ -83,7 +90,7 @@ function sharedOptions(command: Command): SharedFlags {
 async function runTracker(flags: TrackerFlags, { options, mdns }: SharedFlags, runtime: Runtime): Promise<void> {
   const { output, interrupt, services, env } = runtime;
   const { host, port, store, peerExchange, dialBack, replicaGone } = flags;
-  const dataDir = resolve(flags.data ?? join(dataHome(env), 'shoal', 'tracker'));
+  const dataDir = dataFolder(flags, env);
   const { token } = options;
   const tls = trackerTls(options);
   const tracker = await services.startTracker({
@@ -115,6 +122,24 @@ async function runTracker(flags: TrackerFlags, { options, mdns }: SharedFlags, r
     await announced?.close();
     await tracker.close();
   }
+}
+
+async function runBackup(file: string, flags: TrackerFlags, { output, services, env }: Runtime): Promise<void> {
+  const { store } = flags.store;
+  if (store !== 'sqlite')
+    throw new ShoalError('usage', `a backup is made of an SQLite store, not of ${store}`, {
+      hint:
+        store === 'valkey'
+          ? 'the shared server has its own ways to save what it holds'
+          : 'what is in memory is not kept',
+    });
+  const { path, byteCount, entryCount } = await services.backupTracker(dataFolder(flags, env), resolve(file));
+  output.event({ event: 'backup', path, bytes: byteCount, entries: entryCount });
+  output.answer(`${path}: ${humanCount(entryCount, 'entry', 'entries')}, ${humanBytes(byteCount)}`);
+}
+
+function dataFolder({ data }: TrackerFlags, env: Runtime['env']): string {
+  return resolve(data ?? join(dataHome(env), 'shoal', 'tracker'));
 }
 
 /** What `--store` says. */

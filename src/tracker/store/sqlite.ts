@@ -1,6 +1,7 @@
 /**
  * The default store: one SQLite file in the tracker's data folder, WAL, one transaction a batch. It blocks the event loop while it
- * writes, so the write queue gathers changes into batches. One process at a time: a second tracker on the same folder is refused.
+ * writes, so the write queue gathers changes into batches. One tracker at a time: a second one on the same folder is refused, by a lock
+ * beside the file, so that a backup may read it meanwhile (sqlite-backup.ts).
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +13,8 @@ import { openSchema } from './sqlite-schema.ts';
 import type { StoreChange, TrackerStore } from './store.ts';
 
 export const SQLITE_FILE_NAME = 'tracker.sqlite';
+/** Empty; held in an exclusive transaction by the tracker that uses the folder, and let go by the kernel however that one ends. */
+const LOCK_FILE_NAME = 'tracker.lock';
 /** Pages kept in memory, and the length of the log at which it is written back, which waits for the disk. */
 const CACHE_KIB = 16 * 1024;
 const CHECKPOINT_PAGES = 8_192;
@@ -20,7 +23,7 @@ const SQLITE_NOTADB = 26;
 
 export function openSqliteStore(options: { readonly dataDir: string }): TrackerStore {
   const path = join(options.dataDir, SQLITE_FILE_NAME);
-  const database = openDatabase(options.dataDir, path);
+  const { database, lock } = openDatabase(options.dataDir, path);
   const statements = prepare(database);
 
   const applyOne = (change: StoreChange): void => {
@@ -113,29 +116,34 @@ export function openSqliteStore(options: { readonly dataDir: string }): TrackerS
     },
     async close() {
       if (database.isOpen) database.close();
+      if (lock.isOpen) lock.close();
     },
   };
 }
 
-function openDatabase(dataDir: string, path: string): DatabaseSync {
+function openDatabase(dataDir: string, path: string): { readonly database: DatabaseSync; readonly lock: DatabaseSync } {
+  let lock: DatabaseSync | undefined;
   let database: DatabaseSync | undefined;
   try {
     mkdirSync(dataDir, { recursive: true });
+    lock = new DatabaseSync(join(dataDir, LOCK_FILE_NAME), { timeout: 500 });
+    lock.exec('BEGIN EXCLUSIVE');
     database = new DatabaseSync(path, { timeout: 500 });
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     // keys are digests, so every insert touches another page: the default of 2 MiB would read and write the same ones again and again
     database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};`);
-    database.exec('BEGIN EXCLUSIVE; COMMIT'); // takes the lock now, not at the first write
     openSchema(database, path);
-    return database;
+    return { database, lock };
   } catch (error) {
     database?.close();
+    lock?.close();
     if (error instanceof ShoalError) throw error;
-    throw new ShoalError('disk', `cannot open the tracker's store ${path}: ${openProblem(error)}`, { cause: error });
+    throw new ShoalError('disk', `cannot open the tracker's store ${path}: ${sqliteProblem(error)}`, { cause: error });
   }
 }
 
-function openProblem(error: unknown): string {
+/** What SQLite's error means to a person. */
+export function sqliteProblem(error: unknown): string {
   const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
   if (code === SQLITE_BUSY) return 'another tracker is using it; give this one another folder with --data';
   if (code === SQLITE_NOTADB) return 'it is not a database; move it away, or give another folder with --data';
