@@ -289,6 +289,8 @@ export const DIAL_RETRY_MS = 250;
 /** With too few links the tracker is asked for peers, no more often than this; and in any case while a download runs, this often. */
 export const NEED_PEERS_INTERVAL_MS = 2_000;
 export const RELOCATE_MS = 20_000;
+/** Of so many of those questions one asks for everything; the others for what is new. A peer that became reachable later is found by it. */
+export const RELOCATE_WHOLE_EVERY = 4;
 /** Bans: a wrong chunk, a second one within BAN_INTEGRITY_MEMORY_MS, a broken protocol, a third time within BAN_PROTOCOL_MEMORY_MS; chunks not given, which may be a path's fault, and that again. All expire. */
 export const BAN_INTEGRITY_MS = 60_000;
 export const BAN_INTEGRITY_AGAIN_MS = 24 * 3_600_000;
@@ -350,6 +352,10 @@ export const EXPIRIES_PER_TURN_MAX = 1_000;
 export const FORGOTTEN_PER_TURN_MAX = 1_000;
 /** Sources in one answer to Locate. */
 export const LOCATE_SOURCES_MAX = 25;
+/** Bytes of a tracker's mark that a peer keeps. A longer one is cut, and then good for nothing. */
+export const LOCATE_REVISION_BYTES_MAX = 64;
+/** Members looked through for those that are new to who asks. A larger swarm is answered for as if it were asked the first time. */
+export const LOCATE_NEW_LOOKED_AT_MAX = 10_000;
 /** A manifest up to this size travels inside the answer to Locate; larger ones are fetched from peers. */
 export const MANIFEST_INLINE_BYTES_MAX = 64 * KiB;
 /** Body of one REST or RPC call. Larger: 413. */

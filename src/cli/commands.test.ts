@@ -404,7 +404,13 @@ describe('questions to the tracker', () => {
     let asked: unknown;
     const locate = (options: unknown): Promise<Located> => {
       asked = options;
-      return Promise.resolve({ entry, sources: [source({ chunks: half })], manifest: undefined, news: undefined });
+      return Promise.resolve({
+        entry,
+        sources: [source({ chunks: half })],
+        manifest: undefined,
+        news: undefined,
+        revision: new Uint8Array(),
+      });
     };
     const human = runFake(['info', 'big.bin@ab'], clientServices({ locate }));
     expect(await human.code).toBe(0);
@@ -434,7 +440,7 @@ describe('verify', () => {
   });
   const services = (actual: Uint8Array): Partial<Services> => ({
     ...clientServices({
-      locate: () => Promise.resolve({ entry, sources: [], manifest, news: undefined }),
+      locate: () => Promise.resolve({ entry, sources: [], manifest, news: undefined, revision: new Uint8Array() }),
     }),
     hashFile: (_path, options) =>
       Promise.resolve({ manifest: manifestOf(actual, options?.chunkSize) } as Awaited<

@@ -176,12 +176,15 @@ export const CALLS = {
       peerId: one(3, 'bytes'),
       limit: one(4, 'uint32'),
       wantManifest: one(5, 'bool'),
+      since: one(6, 'bytes'),
     },
     answer: {
       entry: one(1, ENTRY),
       sources: many(2, SOURCE),
       manifest: one(3, 'bytes'),
       swarm: one(4, SWARM_NEWS),
+      revision: one(5, 'bytes'),
+      incremental: one(6, 'bool'),
     },
   },
   registerChunks: {

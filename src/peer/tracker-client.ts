@@ -99,6 +99,8 @@ export interface LocateOptions {
   readonly peerId?: string | undefined;
   readonly limit?: number;
   readonly wantManifest?: boolean;
+  /** `revision` of an earlier answer: only what is new since then is asked for. Another tracker answers in full. */
+  readonly since?: Uint8Array | undefined;
 }
 
 export interface Located {
@@ -107,6 +109,8 @@ export interface Located {
   /** Checked; only when wanted and small enough, else get it with `manifest` or from a peer. */
   readonly manifest: Manifest | undefined;
   readonly news: SwarmNews | undefined;
+  /** For `since`. */
+  readonly revision: Uint8Array;
 }
 
 export interface TrackerClient {
@@ -260,12 +264,13 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       return { entries: answer.entries.map(wire.entryFromWire), nextAfter: answer.nextAfter };
     },
 
-    async locate({ what, peerId, limit = 0, wantManifest = false }, signal) {
+    async locate({ what, peerId, limit = 0, wantManifest = false, since }, signal) {
       const request = {
         ...('name' in what ? { name: what.name } : { contentId: digestBytes(what.contentId) }),
         ...(peerId === undefined ? {} : { peerId: wire.peerIdBytes(peerId) }),
         limit,
         wantManifest,
+        ...(since === undefined ? {} : { since }),
       };
       const answer = await failover.call('locate', request, signal);
       const entry = wire.entryFromWire(answer.entry);
@@ -281,6 +286,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
             ? undefined
             : parseManifest(answer.manifest.slice(), sha256, entry.contentId),
         news: answer.swarm === undefined ? undefined : wire.newsFromWire(answer.swarm),
+        revision: answer.revision.slice(0, limits.LOCATE_REVISION_BYTES_MAX),
       };
     },
 

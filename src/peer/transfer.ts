@@ -5,7 +5,7 @@
 import type { Bitfield } from '../content/bitfield.ts';
 import type { ContentId } from '../content/digest.ts';
 import { ShoalError } from '../errors.ts';
-import { PROGRESS_MIN_INTERVAL_MS, RELOCATE_MS, STALL_TIMEOUT_DEFAULT_MS } from '../limits.ts';
+import { PROGRESS_MIN_INTERVAL_MS, RELOCATE_MS, RELOCATE_WHOLE_EVERY, STALL_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import type { PartialFile } from '../storage/partial-file.ts';
 import type { WholeDigest } from '../storage/whole-digest.ts';
 import type { Candidate } from '../swarm/facts.ts';
@@ -70,6 +70,9 @@ export class Transfer {
   /** When more was wanted last: what was quiet before, because nothing was wanted, is no stall. */
   #wantedAtMs = Number.NEGATIVE_INFINITY;
   #relocating = false;
+  /** Up to where the tracker's last answer about this swarm goes, and the answers since the last whole one. */
+  #revision: Uint8Array | undefined;
+  #relocations = 0;
   #stopped = false;
 
   /** Begins to fetch. */
@@ -92,6 +95,7 @@ export class Transfer {
     const session = host.openDownload(wanted, partial, whole, get, events, chunks);
     this.session = session;
     for (const liar of liars) session.convicted(liar);
+    this.#revision = located?.revision;
     if (located !== undefined) session.learn(this.#candidates(located.sources), true);
     session.learn(
       (get.from ?? []).map((address) => ({
@@ -151,7 +155,7 @@ export class Transfer {
       get.onProgress?.(progress.now(session.linkCount, reason, whyOf(session)));
       if (nowMs >= relocateAtMs) {
         relocateAtMs = nowMs + RELOCATE_MS;
-        this.#relocate();
+        this.#relocate(this.#revision);
       }
       if (nowMs - Math.max(session.lastProgressAtMs, this.#wantedAtMs) < stallTimeoutMs) return;
       const diskError = session.lastDiskError;
@@ -177,14 +181,20 @@ export class Transfer {
     );
   }
 
-  #relocate(): void {
+  /** Asks for sources: for all, as one who lacks some needs, or for what is new since a revision. */
+  #relocate(revision?: Uint8Array): void {
     if (this.#relocating || this.#stopped) return;
     this.#relocating = true;
+    this.#relocations = revision === undefined ? 0 : this.#relocations + 1;
+    const since = this.#relocations % RELOCATE_WHOLE_EVERY === 0 ? undefined : revision;
     const { manifest, name } = this.#wanted;
     const what = manifest === undefined ? { name } : { contentId: manifest.contentId };
     this.#host.tracker
-      .locate({ what, peerId: this.#host.peerId }, this.#signal)
-      .then((located) => this.session.learn(this.#candidates(located.sources), true))
+      .locate({ what, peerId: this.#host.peerId, since }, this.#signal)
+      .then(({ sources, revision: upTo }) => {
+        this.#revision = upTo;
+        return this.session.learn(this.#candidates(sources), true);
+      })
       // the tracker is away or does not know it any more: those we are connected to go on
       .catch(() => undefined)
       .finally(() => {

@@ -11,11 +11,13 @@ export class ContentSwarm {
   readonly #partial: Holding[] = [];
   /** Partial holders of each chunk; undefined until the first partial member comes. */
   #partialHolders: Uint32Array | undefined;
-  #version = 0;
+  #version: number;
   #turn = 0;
 
-  constructor(chunkCount: number) {
+  /** `firstVersion`: larger than any that a former swarm of this content has had. */
+  constructor(chunkCount: number, firstVersion = 0) {
     this.#chunkCount = chunkCount;
+    this.#version = firstVersion;
   }
 
   /** Members with all chunks, in the order of their ranks. */
@@ -50,6 +52,7 @@ export class ContentSwarm {
       this.#count(holding.chunks, 1);
     }
     this.#version++;
+    holding.joinedVersion = this.#version;
   }
 
   leave(holding: Holding): void {

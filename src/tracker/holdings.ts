@@ -23,6 +23,8 @@ export class Holdings {
   readonly #max: number;
   readonly #watcher: HoldingWatcher | undefined;
   #count = 0;
+  /** Larger than the version of every swarm that has ended. */
+  #pastVersion = 0;
 
   constructor(catalogue: Catalogue, events: EventLog, max = limits.TRACKER_HOLDINGS_MAX, watcher?: HoldingWatcher) {
     this.#watcher = watcher;
@@ -83,6 +85,7 @@ export class Holdings {
     this.#watcher?.holdingEnded(holding);
     content.swarm?.leave(holding);
     if (content.swarm?.memberCount === 0) {
+      this.#pastVersion = Math.max(this.#pastVersion, content.swarm.version + 1);
       content.swarm = undefined;
       this.#catalogue.setIdle(content, nowMs);
     }
@@ -116,13 +119,13 @@ export class Holdings {
     this.checkRoom(peer, [content]);
     const holding: Holding = {
       ...{ peer, content, chunks, rangeName, isReplica },
-      ...{ position: 0, links: 0, toldVersion: -1, quarters: 0 },
+      ...{ position: 0, joinedVersion: 0, links: 0, toldVersion: -1, quarters: 0 },
     };
     holding.quarters = quartersOf(holding);
     peer.holdings.set(content, holding);
     this.#count++;
     if (content.swarm === undefined) {
-      content.swarm = new ContentSwarm(content.chunkCount);
+      content.swarm = new ContentSwarm(content.chunkCount, this.#pastVersion);
       this.#catalogue.setIdle(content, undefined);
     }
     content.swarm.join(holding);

@@ -11,7 +11,7 @@ import type { VolunteerOffer } from './copy-state.ts';
 import { newsOf, type SwarmNews } from './membership.ts';
 import { noSuchName } from './plain-calls.ts';
 import type { Address, Dialect, EntryRecord, Holding, PeerRecord } from './records.ts';
-import { chooseSources } from './source-choice.ts';
+import { chooseSources, newSources } from './source-choice.ts';
 import { onlineMembers, viewEntry, type Caller, type EntryView, type TrackerState } from './state.ts';
 
 export interface LocateQuery {
@@ -22,6 +22,8 @@ export interface LocateQuery {
   /** 0: the tracker's own limit. */
   readonly limit: number;
   readonly wantManifest: boolean;
+  /** The swarm's version up to which the asking peer knows it: only newer sources are named where that can be said. */
+  readonly sinceVersion?: number | undefined;
 }
 
 export interface SourceView {
@@ -37,6 +39,10 @@ export interface SourceView {
 export interface Located {
   readonly entry: EntryView;
   readonly sources: readonly SourceView[];
+  /** `sources` are only those that are new since what the query said. */
+  readonly isIncremental: boolean;
+  /** What the swarm had come to; undefined: nobody is there. */
+  readonly version: number | undefined;
   /** Only when wanted and small enough. */
   readonly manifest: Manifest | undefined;
   /** What the asking peer should know about the swarm. */
@@ -49,14 +55,19 @@ export async function locate(state: TrackerState, query: LocateQuery, caller: Ca
   const asking = state.roster.online(query.peerId);
   const limit = query.limit === 0 ? limits.LOCATE_SOURCES_MAX : Math.min(query.limit, limits.LOCATE_SOURCES_MAX);
   const members = onlineMembers(state, content);
-  const chosen =
-    members === undefined
-      ? []
-      : chooseSources(members, { limit, asking, canUse: ({ peer }) => routesTo(peer, caller.observedHost).length > 0 });
+  const canUse = ({ peer }: Holding): boolean => routesTo(peer, caller.observedHost).length > 0;
+  const choice = { limit, asking, canUse };
+  const fresh =
+    members === undefined || query.sinceVersion === undefined
+      ? undefined
+      : newSources(members, query.sinceVersion, choice);
+  const chosen = fresh ?? (members === undefined ? [] : chooseSources(members, choice));
   const own = asking?.holdings.get(content);
   const located = {
     entry: viewEntry(entry),
     sources: chosen.map((holding) => viewSource(holding, caller)),
+    isIncremental: fresh !== undefined,
+    version: members?.version,
     news: own === undefined || content.contentId === '' ? undefined : newsOf(own),
   };
   const inline = MANIFEST_HEADER_BYTES + 32 * content.chunkCount <= limits.MANIFEST_INLINE_BYTES_MAX;

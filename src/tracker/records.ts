@@ -56,6 +56,8 @@ export interface Holding {
   chunks: Bitfield | null;
   /** Index in the swarm's list of complete or partial members; kept by the swarm. */
   position: number;
+  /** The swarm's version with which it became a member, or complete. */
+  joinedVersion: number;
   /** Connections the peer has in this swarm, as it said last. */
   links: number;
   /** A volunteer has it because it was ordered to, and for no other reason. */

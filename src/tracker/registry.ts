@@ -25,6 +25,7 @@ import { Replicas, type ReplicaFigures } from './replicas.ts';
 import { Replication } from './replication.ts';
 import { report, type PeerReport } from './reporting.ts';
 import { Reports } from './reports.ts';
+import { createRevisions } from './revisions.ts';
 import { Roster } from './roster.ts';
 import { afterRemoval, type Caller, type TrackerState } from './state.ts';
 import type { StoreChange, TrackerStore } from './store/store.ts';
@@ -253,6 +254,8 @@ export async function createRegistry(options: RegistryOptions) {
     leavePlain: (address: Address, caller: Caller): void => plain.leavePlain(state, address, caller, settle()),
     heartbeatPlain: (address: Address, caller: Caller): void => plain.heartbeat(state, address, caller, settle()),
 
+    /** What `sinceVersion` and `version` are called outside. */
+    revisions: createRevisions(),
     list(query: ListOptions) {
       settle();
       return lookups.list(state, query);

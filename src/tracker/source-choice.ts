@@ -3,6 +3,7 @@
  * often, from which those with few links are taken (the power of two choices keeps the graph near-regular). One or two complete
  * peers always come, never only complete ones while there are others, and the rarest chunks are covered.
  */
+import { LOCATE_NEW_LOOKED_AT_MAX } from '../limits.ts';
 import type { Holding, PeerRecord } from './records.ts';
 
 /** Complete peers named when there are enough others. */
@@ -16,6 +17,7 @@ const LOOKED_AT_FACTOR = 4;
 export interface SwarmMembers {
   readonly complete: readonly Holding[];
   readonly partial: readonly Holding[];
+  readonly version: number;
   nextTurn(): number;
   rarestChunks(limit: number, from: number): readonly number[];
 }
@@ -49,6 +51,23 @@ export function chooseSources(swarm: SwarmMembers, options: ChoiceOptions): read
   ];
   if (completeCount === 0) coverRarest(swarm, chosen, turn, isOther);
   return chosen;
+}
+
+/**
+ * Those that became members, or complete, after a version: what a peer that was told of the swarm then does not know yet. Undefined when
+ * that cannot be said in one answer: too many are new, or there are too many members to look through.
+ */
+export function newSources(
+  swarm: SwarmMembers,
+  sinceVersion: number,
+  options: ChoiceOptions,
+): readonly Holding[] | undefined {
+  if (sinceVersion > swarm.version || swarm.complete.length + swarm.partial.length > LOCATE_NEW_LOOKED_AT_MAX)
+    return undefined;
+  const isNew = (holding: Holding): boolean =>
+    holding.joinedVersion > sinceVersion && holding.peer !== options.asking && options.canUse(holding);
+  const found = [...swarm.complete.filter(isNew), ...swarm.partial.filter(isNew)];
+  return found.length <= options.limit ? found : undefined;
 }
 
 /** `count` members with the fewest links out of a window of twice as many, which moves on by `count` each turn. */

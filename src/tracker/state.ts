@@ -43,6 +43,7 @@ export function onlineMembers({ roster, reports }: TrackerState, content: Conten
   return {
     complete: trustedComplete.length > 0 ? trustedComplete : complete,
     partial: trusted(online(swarm.partial)),
+    version: swarm.version,
     nextTurn: () => swarm.nextTurn(),
     rarestChunks: (limit, from) => swarm.rarestChunks(limit, from),
   };

@@ -212,15 +212,19 @@ export function renewCall(registry: Registry, request: RenewRequest): MessageIni
 /** Locate, for whoever has the request as a message. */
 export async function locateCall(
   registry: Registry,
-  { name, contentId, peerId, limit, wantManifest }: LocateRequest,
+  { name, contentId, peerId, limit, wantManifest, since }: LocateRequest,
   caller: Caller,
 ): Promise<MessageInitShape<typeof LocateResponseSchema>> {
   const what = contentId.length > 0 ? contentIdFromBytes(contentId) : name;
   const asking = peerId.length === 0 ? '' : peerIdIn(peerId);
-  const located = await registry.locate({ what, peerId: asking, limit, wantManifest }, caller);
+  const { revisions } = registry;
+  const sinceVersion = revisions.decode(since);
+  const located = await registry.locate({ what, peerId: asking, limit, wantManifest, sinceVersion }, caller);
   return {
     entry: entryOut(located.entry),
     sources: located.sources.map((source) => sourceOut(source, located.entry)),
+    incremental: located.isIncremental,
+    ...(located.version === undefined ? {} : { revision: revisions.encode(located.version) }),
     ...(located.manifest === undefined ? {} : { manifest: located.manifest.bytes }),
     ...(located.news === undefined ? {} : { swarm: newsOut(located.news) }),
   };
