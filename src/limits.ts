@@ -77,10 +77,12 @@ export const UNPROVEN_CONNECTIONS_PER_ADDRESS_MAX = 4;
 export const UNPROVEN_CONNECTIONS_LOOPBACK_MAX = 48;
 /** Connections of one node, over all contents. More: closed at once. */
 export const CONNECTIONS_MAX = 400;
-/** Connections of one content: accepted up to MAX, dialled until TARGET in all or OUTBOUND_TARGET outbound. */
+/** Connections of one content: accepted up to MAX, dialled until TARGET in all, and at first until OUTBOUND_TARGET outbound. */
 export const CONNECTIONS_PER_CONTENT_MAX = 40;
 export const CONNECTIONS_PER_CONTENT_TARGET = 20;
-export const CONNECTIONS_OUTBOUND_TARGET = 12;
+export const CONNECTIONS_OUTBOUND_TARGET = 10;
+/** Who has fewer than TARGET this long after it began to dial, because few have dialled it, dials until it has as many. */
+export const CONNECTIONS_SETTLE_MS = 1_000;
 /** Control frames a peer may send: a steady rate, a burst, and more for every fragment that passes. Excess closes the connection. */
 export const CONTROL_FRAMES_PER_SECOND = 500;
 export const CONTROL_FRAMES_BURST = 4_000;
@@ -175,6 +177,12 @@ export const SPARE_SENDS = 2;
 export const UP_FEEDBACK_MS = 1_000;
 export const UP_FEEDBACK_IDLE_SHARE = 0.05;
 export const UP_FEEDBACK_SLOTS_MAX = 8;
+/** An uplink has chunks for this long at hand, whatever else says that fewer would do: a disk is read, or a machine busy, meanwhile. */
+export const UP_SLACK_MS = 50;
+/** Nothing leaving for so many times a fragment's usual time, for so many round trips, and for MIN: one more send is let go. */
+export const UP_STALL_FRAGMENTS = 2;
+export const UP_STALL_ROUND_TRIPS = 1.25;
+export const UP_STALL_MIN_MS = 10;
 /** A rate limit saves up this much of its rate, and is taken from in pieces of this much of it, but of no fewer bytes than PIECE_BYTES_MIN. */
 export const RATE_BURST_MS = 50;
 export const RATE_PIECE_MS = 20;
@@ -254,7 +262,7 @@ export const ENDGAME_CHECK_MS = 100;
 export const SNUBS_MAX = 3;
 export const SNUB_MEMORY_MS = 600_000;
 /** A snubbed source is tried with any single chunk again after this; before, only with what nobody else has. */
-export const SNUB_RETRY_MS = 5_000;
+export const SNUB_RETRY_MS = 30_000;
 /** A second source has to be sooner by this many milliseconds and by this share of what remains. */
 export const ENDGAME_GAIN_MIN_MS = 100;
 export const ENDGAME_GAIN_MIN_SHARE = 0.25;
@@ -265,6 +273,9 @@ export const ENDGAME_WASTE_SHARE_MAX = 0.01;
 export const SOURCE_RATE_UNKNOWN_BYTES_PER_SECOND = 1_000_000;
 /** A send on which the neighbour takes no byte for this long: its connection is closed. */
 export const SEND_STALL_MS = 30_000;
+/** A grant not answered after this, nor after so many round trips, is still good, but no longer counts as work for the uplink. */
+export const GRANT_ANSWER_MS = 500;
+export const GRANT_ANSWER_ROUND_TRIPS = 3;
 /** A grant not answered after this and two round trips counts as declined; answers to so many lapsed grants of a link are forgiven. */
 export const GRANT_LIFE_MS = 2_000;
 export const LAPSED_GRANTS_KEPT_MAX = 256;

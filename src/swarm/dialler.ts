@@ -5,6 +5,7 @@
 import {
   CONNECTIONS_OUTBOUND_TARGET,
   CONNECTIONS_PER_CONTENT_TARGET,
+  CONNECTIONS_SETTLE_MS,
   DIALS_MAX,
   DIAL_RETRY_MS,
   NEED_PEERS_INTERVAL_MS,
@@ -19,6 +20,7 @@ export class Dialler {
   readonly #plan: DialPlan;
   readonly #bans: BanList;
   #askedForPeersAtMs = Number.NEGATIVE_INFINITY;
+  #beganAtMs: number | undefined;
   /** Looking for somebody to dial is pointless before this, unless links or candidates change. */
   #againAtMs = Number.NEGATIVE_INFINITY;
 
@@ -41,18 +43,21 @@ export class Dialler {
   /** Dials until there are enough links or nobody to dial, and asks for more peers where there are too few. */
   run(nowMs: number): void {
     if (nowMs < this.#againAtMs || this.#context.have.isFull) return;
+    this.#beganAtMs ??= nowMs;
     const allowed = this.#allowed(nowMs);
-    while (this.#wantsLinks()) {
+    while (this.#wantsLinks(nowMs)) {
       const candidate = this.#plan.next(nowMs, allowed);
       if (candidate === undefined) break;
       this.#context.emit({ type: 'dial', candidate });
     }
-    if (this.#wantsLinks() && nowMs >= this.#askedForPeersAtMs + NEED_PEERS_INTERVAL_MS) {
+    if (this.#wantsLinks(nowMs) && nowMs >= this.#askedForPeersAtMs + NEED_PEERS_INTERVAL_MS) {
       this.#askedForPeersAtMs = nowMs;
       this.#context.emit({ type: 'need-peers' });
     }
-    if (!this.#wantsLinks()) {
-      this.#againAtMs = nowMs + NEED_PEERS_INTERVAL_MS;
+    if (!this.#wantsLinks(nowMs)) {
+      this.#againAtMs = this.#isSettled(nowMs)
+        ? nowMs + NEED_PEERS_INTERVAL_MS
+        : this.#beganAtMs + CONNECTIONS_SETTLE_MS;
       return;
     }
     const readyAtMs = this.#plan.nextReadyAtMs();
@@ -77,12 +82,19 @@ export class Dialler {
     return ({ key, addresses }, peerKey) => !isOut(key) && !isOut(peerKey) && !addresses.some(isOut);
   }
 
-  #wantsLinks(): boolean {
+  /** Who had time to dial us has done so: a swarm in which some have half as many links as others serves these badly. */
+  #isSettled(nowMs: number): boolean {
+    return this.#beganAtMs !== undefined && nowMs >= this.#beganAtMs + CONNECTIONS_SETTLE_MS;
+  }
+
+  #wantsLinks(nowMs: number): boolean {
     const { neighbours } = this.#context;
     const dialling = this.#plan.diallingCount;
     if (dialling >= DIALS_MAX) return false;
+    if (neighbours.size + dialling >= CONNECTIONS_PER_CONTENT_TARGET) return false;
+    if (this.#isSettled(nowMs)) return true;
     let outbound = dialling;
     for (const neighbour of neighbours.values()) if (neighbour.outbound) outbound++;
-    return outbound < CONNECTIONS_OUTBOUND_TARGET && neighbours.size + dialling < CONNECTIONS_PER_CONTENT_TARGET;
+    return outbound < CONNECTIONS_OUTBOUND_TARGET;
   }
 }

@@ -29,7 +29,10 @@ export interface Grant {
   readonly grantId: number;
   readonly lapsesAtMs: number;
   /** Its receiver wants to be sent less than the uplink gives, so that it takes no slot of others. */
-  readonly isPaced: boolean;
+  isPaced: boolean;
+  /** Not answered by then: it no longer counts as work to come. */
+  readonly answerByMs: number;
+  state: 'awaited' | 'doubted' | 'over';
   /** The first chunk suggested with it, counted as on its way; -1: none. */
   readonly pledgedChunk: number;
 }
@@ -39,8 +42,8 @@ export interface Send {
   readonly link: LinkId;
   readonly requestId: number;
   readonly chunkIndex: number;
-  /** As the grant it used. */
-  readonly isPaced: boolean;
+  /** As of the grant it used. */
+  isPaced: boolean;
   state: 'queued' | 'active' | 'stopping';
   progressAtMs: number;
 }

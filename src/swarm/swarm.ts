@@ -296,7 +296,7 @@ export class Swarm {
       }
       case 'send-ended': {
         const neighbour = this.#neighbours.get(fact.link);
-        if (neighbour !== undefined) this.#upload.sendEnded(neighbour, fact.requestId, fact.why);
+        if (neighbour !== undefined) this.#upload.sendEnded(neighbour, fact.requestId, fact.why, nowMs);
         return;
       }
       case 'chunk-lost':
@@ -433,7 +433,7 @@ export class Swarm {
         this.#upload.request(neighbour, message, this.#nowMs);
         return;
       case 'pace':
-        this.#upload.pace(neighbour, message.bytesPerSecond);
+        this.#upload.pace(neighbour, message.bytesPerSecond, this.#nowMs);
         return;
       case 'cancel':
         this.#upload.cancel(neighbour, message.requestId);
@@ -603,7 +603,7 @@ export class Swarm {
     this.#unmapped.delete(neighbour);
     this.#roundTrips.changed();
     this.#download.unlinked(neighbour, this.#nowMs);
-    this.#upload.unlinked(neighbour);
+    this.#upload.unlinked(neighbour, this.#nowMs);
     this.#exchange.unlinked(neighbour, this.#nowMs);
     if (neighbour.candidateKey !== undefined) this.#dials.ended(neighbour.candidateKey, this.#nowMs, redialMs);
   }

@@ -2,66 +2,46 @@
  * The giving half of a swarm: hands out credits for chunks and runs the sends. It decides whom to serve (the one it has served
  * least), never which chunk: that is chosen by the other side when the grant arrives, and only suggested here by complete peers.
  *
- * How many sends run side by side and how many credits are out follows from round-trip time, chunk time and TCP's slow start:
- * every missing slot leaves the uplink idle. The caller gives the uplink to the oldest send first, so that a surplus slot costs
- * little: chunks mature one after the other, and a younger one moves only while TCP holds the older ones back.
+ * How many sends run side by side and how many credits are out is upload-slots.ts's question. The caller gives the uplink to the
+ * oldest send first: chunks mature one after the other, and a younger one moves only while TCP holds the older ones back.
  */
 import {
-  ACTIVE_SENDS_MAX,
   GRANTS_PER_LINK_MAX,
+  GRANT_ANSWER_MS,
+  GRANT_ANSWER_ROUND_TRIPS,
   GRANT_LIFE_MS,
   LAPSED_GRANTS_KEPT_MAX,
   PACED_SENDS_BYTES_MAX,
   PACED_SHARE_MAX,
   SEND_STALL_MS,
-  SPARE_SENDS,
   SUGGESTIONS_PER_GRANT,
-  TCP_INITIAL_WINDOW_BYTES,
-  UP_FEEDBACK_IDLE_SHARE,
-  UP_FEEDBACK_MS,
-  UP_FEEDBACK_SLOTS_MAX,
-  UP_FIRST_RATE_BYTES_PER_SECOND,
 } from '../limits.ts';
 import type { SwarmContext } from './context.ts';
-import { clamp, RateMeter } from './estimators.ts';
+import { RateMeter } from './estimators.ts';
 import type { DeclineReason, SwarmMessage } from './facts.ts';
 import type { Grant, Neighbour, Send } from './neighbour.ts';
 import { SeedOrder } from './seed-order.ts';
+import { UploadSlots } from './upload-slots.ts';
 
 const ID_LIMIT = 0x10000;
-
-/** How old the numbers below may be. */
-const SHAPE_AGE_MAX_MS = 20;
-
-/** How much is under way at a time: sends side by side, and with the credits for more; and what that follows from. */
-interface Shape {
-  readonly slots: number;
-  readonly pipeline: number;
-  readonly chunkMs: number;
-  readonly roundTripMs: number;
-}
 
 type RequestMessage = Extract<SwarmMessage, { type: 'request' }>;
 
 export class Upload {
   readonly #context: SwarmContext;
   readonly #meter = new RateMeter();
+  readonly #slots: UploadSlots;
   readonly #queue: Send[] = [];
   /** Sends that are out, and those with the grants that are: at full speed, and to receivers that want less. */
   readonly #full = { activeCount: 0, outstanding: 0 };
   readonly #slow = { activeCount: 0, outstanding: 0 };
   /** Neighbours that asked for a pace. */
   readonly #paced = new Set<Neighbour>();
-  #limitBytesPerSecond: number;
   #seedOrder: SeedOrder | undefined;
   #shard: { rank: number; count: number } = { rank: 0, count: 1 };
-  #extraSlots = 0;
-  #feedbackAtMs: number;
-  #idleSinceMs: number | undefined;
-  #idleMs = 0;
   #sentBytes = 0;
-  #shape: Shape = { slots: 1, pipeline: 1, chunkMs: 1, roundTripMs: 1 };
-  #shapeAtMs = Number.NEGATIVE_INFINITY;
+  /** Grants by age; those at the front may be over. */
+  readonly #awaited: Grant[] = [];
   /** No grant lapses before this. */
   #lapseCheckAtMs = Number.POSITIVE_INFINITY;
   /** Something has happened after which a neighbour may take a grant that took none before. */
@@ -69,8 +49,7 @@ export class Upload {
 
   constructor(context: SwarmContext, nowMs: number) {
     this.#context = context;
-    this.#limitBytesPerSecond = context.options.upBytesPerSecond;
-    this.#feedbackAtMs = nowMs + UP_FEEDBACK_MS;
+    this.#slots = new UploadSlots(context, nowMs);
     if (context.have.isFull) this.becameComplete(() => 0);
   }
 
@@ -83,8 +62,7 @@ export class Upload {
   }
 
   setLimit(bytesPerSecond: number): void {
-    this.#limitBytesPerSecond = bytesPerSecond;
-    this.#shapeAtMs = Number.NEGATIVE_INFINITY;
+    this.#slots.setLimit(bytesPerSecond);
   }
 
   // ---- who has what --------------------------------------------------------------------------------------------------------
@@ -136,10 +114,10 @@ export class Upload {
     }
   }
 
-  unlinked(neighbour: Neighbour): void {
+  unlinked(neighbour: Neighbour, nowMs: number): void {
     for (const grant of neighbour.grants.values()) this.#endGrant(neighbour, grant);
     for (const send of neighbour.sends.values()) {
-      if (send.state !== 'queued') this.#lane(send).activeCount--;
+      if (send.state !== 'queued') this.#leaveSlot(send, nowMs);
       this.#lane(send).outstanding--;
       neighbour.outstanding--;
       this.#seedOrder?.lower(send.chunkIndex);
@@ -161,12 +139,31 @@ export class Upload {
   }
 
   /** It wants to be sent no more than this a second. */
-  pace(neighbour: Neighbour, bytesPerSecond: number): void {
+  pace(neighbour: Neighbour, bytesPerSecond: number, nowMs: number): void {
     this.#someoneMayTake = true;
     neighbour.paceBytesPerSecond = bytesPerSecond;
     if (bytesPerSecond === Number.POSITIVE_INFINITY) this.#paced.delete(neighbour);
     else this.#paced.add(neighbour);
     this.#context.emit({ type: 'pace', link: neighbour.link, bytesPerSecond });
+    if (this.#isPaced(neighbour, this.#slots.shape(nowMs).chunkMs)) this.#makeWay(neighbour, nowMs);
+  }
+
+  /** What it was granted at full speed goes over to the slow lane: it would hold a slot for as long as its pace likes. */
+  #makeWay(neighbour: Neighbour, nowMs: number): void {
+    for (const grant of neighbour.grants.values()) {
+      if (grant.isPaced) continue;
+      if (grant.state === 'awaited') this.#full.outstanding--;
+      grant.isPaced = true;
+      if (grant.state === 'awaited') this.#slow.outstanding++;
+    }
+    for (const send of neighbour.sends.values()) {
+      if (send.isPaced) continue;
+      this.#full.outstanding--;
+      if (send.state !== 'queued') this.#leaveSlot(send, nowMs);
+      send.isPaced = true;
+      this.#slow.outstanding++;
+      if (send.state !== 'queued') this.#slow.activeCount++;
+    }
   }
 
   /** A receiver that is busy gets fewer credits at a time, or every wake-up would end in a volley of refusals. */
@@ -247,15 +244,16 @@ export class Upload {
     neighbour.sentBytes += byteCount;
     neighbour.lastUsefulAtMs = nowMs;
     send.progressAtMs = nowMs;
+    this.#slots.moved(send, byteCount, nowMs);
     if (!last) return;
-    this.#lane(send).activeCount--;
+    this.#leaveSlot(send, nowMs);
     this.#endSend(neighbour, send, true);
   }
 
-  sendEnded(neighbour: Neighbour, requestId: number, why: 'stopped' | 'unreadable'): void {
+  sendEnded(neighbour: Neighbour, requestId: number, why: 'stopped' | 'unreadable', nowMs: number): void {
     const send = neighbour.sends.get(requestId);
     if (send === undefined) return;
-    this.#lane(send).activeCount--;
+    this.#leaveSlot(send, nowMs);
     this.#endSend(neighbour, send, false);
     this.#context.send(neighbour, {
       type: 'reject',
@@ -268,13 +266,31 @@ export class Upload {
   // ---- time ----------------------------------------------------------------------------------------------------------------
 
   nextDeadlineMs(): number {
+    const answerByMs = this.#oldestAwaited()?.answerByMs ?? Number.POSITIVE_INFINITY;
     const outstanding = this.#full.outstanding + this.#slow.outstanding;
-    return outstanding > 0 ? Math.min(this.#lapseCheckAtMs, this.#feedbackAtMs) : Number.POSITIVE_INFINITY;
+    const slotsMs = outstanding > 0 ? this.#slots.nextDeadlineMs() : Number.POSITIVE_INFINITY;
+    return Math.min(answerByMs, slotsMs, this.#lapseCheckAtMs);
   }
 
   tick(nowMs: number): void {
+    this.#doubtOverdue(nowMs);
     if (nowMs >= this.#lapseCheckAtMs) this.#lapseOverdue(nowMs);
-    if (nowMs >= this.#feedbackAtMs) this.#feedback(nowMs);
+    if (this.#slots.tick(nowMs, this.#queue.length > 0)) this.#closeUnread(nowMs);
+  }
+
+  /** Until somebody who has died is found dead, his credits must not stand for work that never comes. */
+  #doubtOverdue(nowMs: number): void {
+    for (let grant = this.#oldestAwaited(); grant !== undefined; grant = this.#oldestAwaited()) {
+      if (grant.answerByMs > nowMs) break;
+      grant.state = 'doubted';
+      this.#lane(grant).outstanding--;
+      this.#someoneMayTake = true;
+    }
+  }
+
+  #oldestAwaited(): Grant | undefined {
+    while (this.#awaited[0] !== undefined && this.#awaited[0].state !== 'awaited') this.#awaited.shift();
+    return this.#awaited[0];
   }
 
   /** Grants are looked at when the oldest of them could have lapsed: as a rule they are answered long before. */
@@ -301,13 +317,13 @@ export class Upload {
 
   /** Starts queued sends and hands out grants until the pipeline is full. */
   schedule(nowMs: number): void {
-    const { slots, pipeline, chunkMs, roundTripMs } = this.#currentShape(nowMs);
+    const { slots, pipeline, chunkMs, roundTripMs } = this.#slots.shape(nowMs);
     this.#startQueued(slots, nowMs);
     if (this.#context.options.upload && this.#someoneMayTake) {
       for (const neighbour of this.#paced) this.#fillPaced(neighbour, chunkMs, roundTripMs, nowMs);
       this.#fillPipeline(pipeline, roundTripMs > chunkMs / 4 ? 2 : 1, chunkMs, roundTripMs, nowMs);
     }
-    this.#watchIdle(nowMs);
+    this.#slots.watchIdle(this.#full.activeCount === 0 && this.#full.outstanding > 0, nowMs);
   }
 
   /** The oldest first; but one that finds no slot does not hold up those of the other lane. */
@@ -324,6 +340,7 @@ export class Upload {
       send.state = 'active';
       send.progressAtMs = nowMs;
       lane.activeCount++;
+      if (!send.isPaced) this.#slots.started(send, nowMs);
       this.#context.emit({
         type: 'start-send',
         link: send.link,
@@ -331,6 +348,11 @@ export class Upload {
         chunkIndex: send.chunkIndex,
       });
     }
+  }
+
+  #leaveSlot(send: Send, nowMs: number): void {
+    this.#lane(send).activeCount--;
+    if (!send.isPaced) this.#slots.ended(send, nowMs);
   }
 
   #lane({ isPaced }: { readonly isPaced: boolean }): { activeCount: number; outstanding: number } {
@@ -389,8 +411,10 @@ export class Upload {
     const pledgedChunk = suggestions[0] ?? -1;
     if (pledgedChunk >= 0) this.#seedOrder?.raise(pledgedChunk);
     const lapsesAtMs = nowMs + GRANT_LIFE_MS + 2 * roundTripMs;
-    const grant: Grant = { grantId, isPaced, pledgedChunk, lapsesAtMs };
+    const answerByMs = nowMs + Math.max(GRANT_ANSWER_MS, GRANT_ANSWER_ROUND_TRIPS * roundTripMs);
+    const grant: Grant = { grantId, isPaced, pledgedChunk, lapsesAtMs, answerByMs, state: 'awaited' };
     neighbour.grants.set(grantId, grant);
+    this.#awaited.push(grant);
     this.#lapseCheckAtMs = Math.min(this.#lapseCheckAtMs, lapsesAtMs);
     this.#lane(grant).outstanding++;
     neighbour.outstanding++;
@@ -410,29 +434,6 @@ export class Upload {
     );
   }
 
-  /** The shape changes slowly, and is asked for with every fact. */
-  #currentShape(nowMs: number): Shape {
-    if (nowMs - this.#shapeAtMs >= SHAPE_AGE_MAX_MS) {
-      this.#shape = this.#shapeAt(nowMs);
-      this.#shapeAtMs = nowMs;
-    }
-    return this.#shape;
-  }
-
-  /** Slots and pipeline for the moment: chunk time at our rate, round trip, and TCP's slow start after idle. */
-  #shapeAt(nowMs: number): Shape {
-    const { chunkSize } = this.#context.layout;
-    const rate = Number.isFinite(this.#limitBytesPerSecond)
-      ? this.#limitBytesPerSecond
-      : this.#meter.peak(nowMs) || UP_FIRST_RATE_BYTES_PER_SECOND;
-    const chunkMs = (chunkSize * 1000) / rate;
-    const roundTripMs = this.#context.roundTrips.medianMs;
-    const warmUp = Math.ceil((roundTripMs * Math.log2(1 + chunkSize / TCP_INITIAL_WINDOW_BYTES)) / chunkMs);
-    const formula = roundTripMs < 1 && Number.isFinite(this.#limitBytesPerSecond) ? 1 : 1 + warmUp;
-    const slots = clamp(formula + SPARE_SENDS + this.#extraSlots, 1, ACTIVE_SENDS_MAX);
-    return { slots, pipeline: slots + Math.max(1, Math.ceil(roundTripMs / chunkMs)), chunkMs, roundTripMs };
-  }
-
   #lapse(neighbour: Neighbour, grant: Grant): void {
     this.#endGrant(neighbour, grant);
     neighbour.armed = false;
@@ -449,7 +450,8 @@ export class Upload {
     this.#someoneMayTake = true;
     neighbour.grants.delete(grant.grantId);
     neighbour.outstanding--;
-    this.#lane(grant).outstanding--;
+    if (grant.state === 'awaited') this.#lane(grant).outstanding--;
+    grant.state = 'over';
     if (grant.pledgedChunk >= 0) this.#seedOrder?.lower(grant.pledgedChunk);
   }
 
@@ -459,32 +461,6 @@ export class Upload {
     neighbour.outstanding--;
     this.#lane(send).outstanding--;
     if (!arrived) this.#seedOrder?.lower(send.chunkIndex);
-  }
-
-  // ---- feedback ------------------------------------------------------------------------------------------------------------
-
-  /** Somebody could be served and nothing is being sent: that time is lost. */
-  #watchIdle(nowMs: number): void {
-    const isIdle = this.#full.activeCount === 0 && this.#full.outstanding > 0;
-    if (isIdle && this.#idleSinceMs === undefined) this.#idleSinceMs = nowMs;
-    if (!isIdle && this.#idleSinceMs !== undefined) {
-      this.#idleMs += nowMs - this.#idleSinceMs;
-      this.#idleSinceMs = undefined;
-    }
-  }
-
-  #feedback(nowMs: number): void {
-    this.#closeUnread(nowMs);
-    if (this.#idleSinceMs !== undefined) {
-      this.#idleMs += nowMs - this.#idleSinceMs;
-      this.#idleSinceMs = nowMs;
-    }
-    const spanMs = UP_FEEDBACK_MS + (nowMs - this.#feedbackAtMs);
-    if (this.#idleMs > spanMs * UP_FEEDBACK_IDLE_SHARE)
-      this.#extraSlots = Math.min(this.#extraSlots + 1, UP_FEEDBACK_SLOTS_MAX);
-    else if (this.#idleMs === 0 && this.#extraSlots > 0 && this.#queue.length > 0) this.#extraSlots--;
-    this.#idleMs = 0;
-    this.#feedbackAtMs = nowMs + UP_FEEDBACK_MS;
   }
 }
 
