@@ -252,6 +252,8 @@ export const REQUEST_FIRST_BYTE_MAX_MS = 15_000;
 /** A source snubbed of late is given so many times longer for each snub, up to PATIENCE_MAX: it may be slow and the only one. */
 export const REQUEST_PATIENCE_FACTOR = 4;
 export const REQUEST_PATIENCE_MAX_MS = 60_000;
+/** A source that alone has a chunk is waited for unless no byte of any has come from it for this long. */
+export const SOLE_SOURCE_PATIENCE_MS = 300_000;
 /** Between fragments of a chunk: 4 fragment times and 2 s, within these bounds. Longer counts as a stall, with the same effect. */
 export const REQUEST_STALL_MIN_MS = 2_000;
 export const REQUEST_STALL_MAX_MS = 10_000;

@@ -255,6 +255,7 @@ export class Download {
     this.#meter.add(nowMs, byteCount);
     this.#pacing.received(neighbour, byteCount, nowMs);
     neighbour.receivedBytes += byteCount;
+    neighbour.lastByteAtMs = nowMs;
     neighbour.lastUsefulAtMs = nowMs;
     // a source that is paced is asked for more before it has nothing left to send
     if (this.#pacing.isLimited && neighbour.declined === 'busy' && this.#mayTakeMore(neighbour, nowMs))

@@ -184,11 +184,41 @@ describe('a stall within a chunk', () => {
   it('leaves the late bytes of the cancelled request to be thrown away, and they are no offence', () => {
     const bench = new Bench();
     const link = bench.source(1);
+    bench.source(2);
     const request = bench.ask(link);
     bench.passUntil(60_000);
     expect(bench.fragment(link, request, 0, 64 * KiB)).toBe('skip');
     expect(bench.swarm.have.count).toBe(0);
     expect(bench.isLinked(link)).toBe(true);
+  });
+});
+
+describe('a source that alone has a chunk', () => {
+  it('is waited for, however late it is, until somebody else has it', () => {
+    const bench = new Bench({ chunkCount: 2 });
+    const link = bench.source(1);
+    bench.source(2, [1]);
+    bench.ask(link, 0, [0]);
+    bench.passUntil(limits.SOLE_SOURCE_PATIENCE_MS - 1_000);
+    expect(bench.cancelled(link)).toEqual([]);
+    expect(bench.isSnubbed(link)).toBe(false);
+    bench.source(3);
+    bench.passUntil(bench.nowMs + limits.OVERDUE_CHECK_MS);
+    expect(bench.cancelled(link)).toHaveLength(1);
+    expect(bench.isSnubbed(link)).toBe(true);
+  });
+
+  it('is waited for anew with every byte, and given up when none has come for SOLE_SOURCE_PATIENCE_MS', () => {
+    const bench = new Bench({ chunkCount: 1 });
+    const link = bench.source(1);
+    const request = bench.ask(link);
+    bench.passUntil(limits.SOLE_SOURCE_PATIENCE_MS - 1_000);
+    expect(bench.fragment(link, request, 0, 64 * KiB)).toBe('take');
+    const sinceMs = bench.nowMs;
+    bench.passUntil(sinceMs + limits.SOLE_SOURCE_PATIENCE_MS - 1_000);
+    expect(bench.cancelled(link)).toEqual([]);
+    bench.passUntil(sinceMs + limits.SOLE_SOURCE_PATIENCE_MS + limits.OVERDUE_CHECK_MS);
+    expect(bench.cancelled(link)).toHaveLength(1);
   });
 });
 
@@ -243,9 +273,10 @@ describe('a snubbed source', () => {
   });
 
   it('is closed at the third time within ten minutes, and each time is waited for longer', () => {
-    const { bench, snubbed } = withSnubbed([61, 62, 63]);
+    const { bench, snubbed } = withSnubbed([0, 1, 2]);
     const waited: number[] = [];
     while (bench.isLinked(snubbed)) {
+      bench.nowMs += limits.SNUB_RETRY_MS;
       const { requestId } = bench.ask(snubbed);
       const sinceMs = bench.nowMs;
       while (bench.isLinked(snubbed) && bench.cancelled(snubbed).length === 0) bench.passUntil(bench.nowMs + 250);

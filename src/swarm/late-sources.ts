@@ -2,7 +2,14 @@
  * What becomes of sources that do not deliver: what is overdue is asked elsewhere, its source is snubbed, and asked for little until it
  * delivers again; who is late again and again is closed, and who never meant to deliver is banned.
  */
-import { CANCEL_ANSWER_MS, HEARD_SETTLED_MS, SNUBS_MAX, SNUB_MEMORY_MS, SNUB_RETRY_MS } from '../limits.ts';
+import {
+  CANCEL_ANSWER_MS,
+  HEARD_SETTLED_MS,
+  SNUBS_MAX,
+  SNUB_MEMORY_MS,
+  SNUB_RETRY_MS,
+  SOLE_SOURCE_PATIENCE_MS,
+} from '../limits.ts';
 import type { ChunkPicker } from './chunk-picker.ts';
 import type { SwarmContext } from './context.ts';
 import type { Neighbour, Request } from './neighbour.ts';
@@ -63,7 +70,7 @@ export class LateSources {
     for (const neighbour of this.#context.neighbours.values()) {
       const overdue: Request[] = [];
       for (const request of neighbour.requests.values())
-        if (request.state === 'open' && this.#ledger.overdueAtMs(neighbour, request) <= nowMs) overdue.push(request);
+        if (request.state === 'open' && this.#isOverdue(neighbour, request, nowMs)) overdue.push(request);
       if (overdue.length === 0) continue;
       for (const request of overdue) this.#takeBack(request, nowMs);
       neighbour.snubbed = true;
@@ -76,6 +83,22 @@ export class LateSources {
         this.#context.misbehaved(neighbour, 'undelivered', 'it grants chunks, and none of their bytes ever comes');
       else this.#context.close(neighbour, 'timeout', 'three requests not answered in time');
     }
+  }
+
+  /**
+   * To take a chunk back from the only one who has it brings it no sooner, and what of it is under way would come for nothing: such a
+   * source may be slow, and shared by many, and is waited for until others have the chunk or it has given nothing for long.
+   */
+  #isOverdue(neighbour: Neighbour, request: Request, nowMs: number): boolean {
+    if (this.#ledger.overdueAtMs(neighbour, request) > nowMs) return false;
+    const lastByteAtMs = Math.max(request.lastByteAtMs, neighbour.lastByteAtMs);
+    return nowMs - lastByteAtMs >= SOLE_SOURCE_PATIENCE_MS || this.#mayBeAskedElsewhere(neighbour, request.chunkIndex);
+  }
+
+  #mayBeAskedElsewhere(neighbour: Neighbour, chunkIndex: number): boolean {
+    for (const other of this.#context.neighbours.values())
+      if (other !== neighbour && !other.snubbed && other.theirs.has(chunkIndex)) return true;
+    return false;
   }
 
   /** Who has never given a byte and leaves a cancel without its answer, though it goes on talking, never meant to deliver; unless nobody else does. */

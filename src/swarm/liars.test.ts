@@ -122,6 +122,7 @@ describe('a source that claims chunks and does not give them', () => {
   test('is only left alone for a while when it has ever given something', () => {
     const swarm = new ScriptedSwarm({ chunkCount: CHUNKS });
     const link = swarm.link(1, { map: { type: 'have-all' } });
+    swarm.link(2, { map: { type: 'have-all' } });
     const { requestId } = ask(swarm, link, 100);
     deliver(swarm, link, requestId, true);
     swarm.tell({ type: 'written', link, requestId, ok: true });

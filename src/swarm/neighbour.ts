@@ -95,6 +95,8 @@ export class Neighbour {
   /** Milliseconds from our interest (or the last chunk) to its next grant. */
   readonly grantWaitMs = new Ewma(0.3);
   receivedBytes = 0;
+  /** When bytes of a chunk last came from it. */
+  lastByteAtMs = Number.NEGATIVE_INFINITY;
   lastUsefulAtMs: number;
 
   // ---- what we give it
