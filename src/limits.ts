@@ -263,8 +263,9 @@ export const ENDGAME_CHECK_MS = 100;
 /** Snubs of one source within SNUB_MEMORY_MS after which its connection is closed. */
 export const SNUBS_MAX = 3;
 export const SNUB_MEMORY_MS = 600_000;
-/** A snubbed source is tried with any single chunk again after this; before, only with what nobody else has. */
-export const SNUB_RETRY_MS = 30_000;
+/** A snubbed source is tried with any single chunk again after this, one that has never given a byte after the second; before, only with what nobody else has. */
+export const SNUB_RETRY_MS = 5_000;
+export const SNUB_RETRY_UNPROVEN_MS = 30_000;
 /** A second source has to be sooner by this many milliseconds and by this share of what remains. */
 export const ENDGAME_GAIN_MIN_MS = 100;
 export const ENDGAME_GAIN_MIN_SHARE = 0.25;

@@ -253,9 +253,9 @@ describe('a snubbed source', () => {
     expect(bench.grant(snubbed, 0, [1])).toMatchObject({ type: 'request', chunkIndex: 62 });
   });
 
-  it('is tried with one chunk again after SNUB_RETRY_MS', () => {
+  it('is tried with one chunk again after SNUB_RETRY_UNPROVEN_MS, having given nothing', () => {
     const { bench, snubbed } = withSnubbed([0, 1, 2]);
-    bench.nowMs += limits.SNUB_RETRY_MS;
+    bench.nowMs += limits.SNUB_RETRY_UNPROVEN_MS;
     expect(bench.grant(snubbed).type).toBe('request');
     expect(bench.grant(snubbed)).toMatchObject({ type: 'decline', reason: 'busy' });
   });
@@ -276,7 +276,7 @@ describe('a snubbed source', () => {
     const { bench, snubbed } = withSnubbed([0, 1, 2]);
     const waited: number[] = [];
     while (bench.isLinked(snubbed)) {
-      bench.nowMs += limits.SNUB_RETRY_MS;
+      bench.nowMs += limits.SNUB_RETRY_UNPROVEN_MS;
       const { requestId } = bench.ask(snubbed);
       const sinceMs = bench.nowMs;
       while (bench.isLinked(snubbed) && bench.cancelled(snubbed).length === 0) bench.passUntil(bench.nowMs + 250);

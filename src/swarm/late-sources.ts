@@ -8,6 +8,7 @@ import {
   SNUBS_MAX,
   SNUB_MEMORY_MS,
   SNUB_RETRY_MS,
+  SNUB_RETRY_UNPROVEN_MS,
   SOLE_SOURCE_PATIENCE_MS,
 } from '../limits.ts';
 import type { ChunkPicker } from './chunk-picker.ts';
@@ -49,7 +50,7 @@ export class LateSources {
   mayRetry(neighbour: Neighbour, nowMs: number): boolean {
     if (neighbour.requests.size > 0) return false;
     const lastSnub = neighbour.snubTimesMs[neighbour.snubTimesMs.length - 1] ?? Number.NEGATIVE_INFINITY;
-    return nowMs - lastSnub >= SNUB_RETRY_MS;
+    return nowMs - lastSnub >= (neighbour.receivedBytes > 0 ? SNUB_RETRY_MS : SNUB_RETRY_UNPROVEN_MS);
   }
 
   /** A chunk that this neighbour has and none that is not snubbed. */
