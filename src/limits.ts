@@ -519,6 +519,10 @@ export const PEM_FILE_BYTES_MAX = 1 * MiB;
 
 /** A shared content nobody is connected for is forgotten, until somebody asks again, after this. */
 export const SESSION_IDLE_MS = 60_000;
+/** Contents of which a volunteer fetches chunks, or looks for the manifest, side by side; the others wait. */
+export const REPLICA_FETCHES_MAX = 4;
+/** What a volunteer keeps and the tracker does not know is told to it again after this. */
+export const REPLICA_ORPHAN_RETRY_MS = 60_000;
 /** Large files of a folder that are fetched side by side. */
 export const FOLDER_PARALLEL_GETS = 4;
 /** Threads that read and write the small files of folders, whatever the number of cores, and files and bytes of one order to them. */

@@ -172,6 +172,7 @@ export function fakeNode(parts: Partial<PeerNode> = {}): { node: PeerNode; close
     peerId: 'ab'.repeat(16),
     address: '127.0.0.1:9001',
     share: () => Promise.resolve(),
+    volunteer: absent,
     get: absent,
     status: absent,
     setLimits: absent,

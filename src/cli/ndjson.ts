@@ -50,6 +50,29 @@ export interface ProblemEvent {
   readonly path: string;
   readonly message: string;
 }
+/** What a node offers for replicas, and uses of it. */
+export interface VolunteeringEvent {
+  readonly event: 'volunteering';
+  readonly offered: number;
+  readonly used: number;
+  readonly contents: number;
+}
+/** All chunks ordered of a content are kept now. */
+export interface ReplicaEvent {
+  readonly event: 'replica';
+  readonly name: string;
+  readonly content: string;
+  /** Of so many that the content has. */
+  readonly chunks: number;
+  readonly of: number;
+  readonly bytes: number;
+}
+export interface ReplicaDroppedEvent {
+  readonly event: 'replica-dropped';
+  readonly name: string;
+  readonly content: string;
+  readonly chunks: number;
+}
 export interface ReadyEvent {
   readonly event: 'ready';
 }
@@ -112,6 +135,9 @@ export type CliEvent =
   | UnreachableEvent
   | BackupEvent
   | ProblemEvent
+  | VolunteeringEvent
+  | ReplicaEvent
+  | ReplicaDroppedEvent
   | ReadyEvent
   | ProgressEvent
   | PeerBannedEvent

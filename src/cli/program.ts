@@ -30,6 +30,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     group: MOVE,
     load: async () => (await import('./commands/share.ts')).defineShare,
   },
+  volunteer: {
+    summary: 'offer space for copies of what others share with --replicas',
+    group: MOVE,
+    load: async () => (await import('./commands/volunteer.ts')).defineVolunteer,
+  },
   get: {
     summary: 'download from all peers that have it, verified chunk by chunk',
     group: MOVE,
@@ -173,7 +178,7 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
 
 /** Commands that talk to a tracker, unless told that they need none. */
 const ASK_A_TRACKER: ReadonlySet<string> = new Set(
-  'share get ls info peers verify shell run peer completion'.split(' '),
+  'share volunteer get ls info peers verify shell run peer completion'.split(' '),
 );
 
 /** What belongs to one swarm, and to nobody who merely says that he is there. */

@@ -56,7 +56,14 @@ class FakeTracker implements AnnounceClient {
   async renew(_peerId: string, changes: readonly HoldingChangeReport[], signal?: AbortSignal) {
     await this.#enter('renew', signal);
     if (!this.registered)
-      return { known: false, leaseMs: 0, news: [], unknownContentIds: [], reachability: this.reachability };
+      return {
+        known: false,
+        leaseMs: 0,
+        news: [],
+        unknownContentIds: [],
+        reachability: this.reachability,
+        replicas: [],
+      };
     const unknownContentIds: ContentId[] = [];
     for (const { contentId, complete, gained = [], lost = [], dropped } of changes) {
       const held = this.holdings.get(contentId);
@@ -69,7 +76,7 @@ class FakeTracker implements AnnounceClient {
     this.afterRenew?.();
     this.afterRenew = undefined;
     const { reachability } = this;
-    return { known: true, leaseMs: 30_000, news: this.news.splice(0), unknownContentIds, reachability };
+    return { known: true, leaseMs: 30_000, news: this.news.splice(0), unknownContentIds, reachability, replicas: [] };
   }
 
   async publish(_peerId: string, items: Parameters<AnnounceClient['publish']>[1], signal?: AbortSignal) {

@@ -17,9 +17,11 @@ import type {
   HoldingReport,
   PeerReport,
   Publication,
+  ReplicaOrder,
   SwarmNews,
   TrackerAddress,
   TrackerClient,
+  VolunteerOffer,
 } from './tracker-client.ts';
 
 /** What the announcer needs of a tracker client. */
@@ -35,6 +37,8 @@ export interface AnnouncedContent {
   readonly names: ReadonlySet<string>;
   /** Copies that volunteers are to keep of it; undefined: as it was asked for before. */
   readonly replicas?: number | undefined;
+  /** It is kept because the tracker ordered it, and for no other reason. */
+  readonly isReplica?: boolean;
   have(): Bitfield;
   links(): number;
 }
@@ -54,6 +58,12 @@ export interface AnnouncerOptions {
   readonly onReachability?: (reachability: Reachability, addresses: readonly TrackerAddress[]) => void;
   readonly onState?: (state: 'connected' | 'away', cause: ShoalError | undefined) => void;
   readonly onPublishProblem?: (name: string, problem: string) => void;
+  /** What this node offers as a volunteer; undefined: nothing. */
+  readonly offer?: () => VolunteerOffer | undefined;
+  /** What the tracker orders a volunteer, with every renewal. */
+  readonly onOrders?: (orders: readonly ReplicaOrder[]) => void;
+  /** The tracker does not have these contents, and this node has no name to publish them under. */
+  readonly onUnknown?: (contentIds: readonly ContentId[]) => void;
 }
 
 /** A manifest up to this size is published without asking first whether the tracker has the content. */
@@ -106,7 +116,11 @@ export class Announcer {
     this.#dropped.delete(contentId);
     const tracked = this.#contents.get(contentId);
     if (tracked === undefined) this.#contents.set(contentId, { content, told: undefined, publishedNames: new Set() });
-    else tracked.content = content;
+    else {
+      // why we have it is told again with all that we have of it
+      if ((tracked.content.isReplica ?? false) !== (content.isReplica ?? false)) tracked.told = undefined;
+      tracked.content = content;
+    }
     this.#touch();
   }
 
@@ -228,6 +242,7 @@ export class Announcer {
         dialects: this.#options.dialects,
         agent: `shoal/${VERSION}`,
         holdings,
+        volunteer: this.#options.offer?.(),
       },
       this.#abort.signal,
     );
@@ -257,16 +272,20 @@ export class Announcer {
         ? await client.registerChunks(peerId, fresh, this.#abort.signal)
         : { known: true, unknownContentIds: [] };
     this.#publishAgain(answer.unknownContentIds);
-    const renewed = answer.known ? await client.renew(peerId, changes, this.#abort.signal) : undefined;
+    const offer = this.#options.offer?.();
+    const renewed = answer.known ? await client.renew(peerId, changes, this.#abort.signal, offer) : undefined;
     this.#registered = renewed?.known ?? false;
     if (renewed === undefined) return;
     this.#publishAgain(renewed.unknownContentIds);
     this.#setReachability(renewed.reachability);
     for (const news of renewed.news) this.#options.onNews(news);
+    if (offer !== undefined && renewed.known) this.#options.onOrders?.(renewed.replicas);
   }
 
   /** The tracker does not have these contents: their names and manifests go there again, and what we have of them. */
   #publishAgain(contentIds: readonly ContentId[]): void {
+    const unnamed = contentIds.filter((contentId) => this.#contents.get(contentId)?.content.isReplica === true);
+    if (unnamed.length > 0) this.#options.onUnknown?.(unnamed);
     for (const contentId of contentIds) {
       const tracked = this.#contents.get(contentId);
       if (tracked === undefined) continue;
@@ -347,7 +366,9 @@ function holdingOf(tracked: Tracked): HoldingReport {
   const have = tracked.content.have();
   tracked.told = toldOf(have);
   const { contentId } = tracked.content.manifest;
-  return tracked.told === 'all' ? { contentId } : { contentId, chunks: tracked.told };
+  const { isReplica = false } = tracked.content;
+  const report = isReplica ? { contentId, isReplica } : { contentId };
+  return tracked.told === 'all' ? report : { ...report, chunks: tracked.told };
 }
 
 /** As it is now: it goes on changing. */

@@ -74,6 +74,32 @@ export interface ShareOptions {
   readonly onProblem?: (path: string, message: string) => void;
 }
 
+/** What a volunteer offers, and whom to tell of what it does. */
+export interface VolunteerOptions {
+  /** Space for copies of what others share; less than is used: it is rid of some, once others keep them. */
+  readonly offeredBytes: number;
+  /** What the node shares besides; its data directory is the one for these. */
+  readonly paths?: readonly string[] | undefined;
+  /** All chunks ordered of a content are there. */
+  readonly onKept?: (kept: ReplicaNews & { readonly of: number; readonly bytes: number }) => void;
+  /** Chunks were let go of, because enough others keep them. */
+  readonly onDropped?: (dropped: ReplicaNews) => void;
+  readonly onProblem?: (message: string) => void;
+}
+
+export interface ReplicaNews {
+  readonly name: string;
+  readonly content: ContentId;
+  readonly chunks: number;
+}
+
+export interface VolunteerStatus {
+  /** Bytes, as the tracker is told them. */
+  readonly offeredBytes: number;
+  readonly usedBytes: number;
+  readonly contents: number;
+}
+
 export interface GetOptions {
   /** A name, `name@hex`, a contentId, or the URL of a descriptor. */
   readonly what: string;
@@ -189,6 +215,8 @@ export interface NodeStatus {
   /** Bytes a second; null: no limit. */
   readonly limitUp: number | null;
   readonly limitDown: number | null;
+  /** Undefined: it offers no space. */
+  readonly volunteer?: VolunteerStatus | undefined;
   readonly connections: number;
   readonly uploadedBytes: number;
   readonly downloadedBytes: number;
@@ -202,6 +230,8 @@ export interface PeerNode {
   readonly address: string;
   /** Indexes and announces files and folders; resolves when all that was found is announced. Goes on watching until close. */
   share(paths: readonly string[], options?: ShareOptions): Promise<void>;
+  /** Offers space for copies of what others share, until close; resolves when what was kept before is known. Once only. */
+  volunteer(options: VolunteerOptions): Promise<VolunteerStatus>;
   /** Downloads one content; resolves when it is whole, verified and in place. Rejects with a ShoalError. */
   get(options: GetOptions): Promise<GetResult>;
   status(): NodeStatus;

@@ -16,6 +16,7 @@ import type {
   SourceTally,
   TransferChunks,
   TransferStatus,
+  VolunteerStatus,
 } from './api.ts';
 import {
   isFlag,
@@ -178,6 +179,7 @@ const isStatus = isShape<NodeStatus>({
   sharedBytes: isNumber,
   limitUp: isOrNull(isNumber),
   limitDown: isOrNull(isNumber),
+  volunteer: isOptional(isShape<VolunteerStatus>({ offeredBytes: isNumber, usedBytes: isNumber, contents: isNumber })),
   connections: isNumber,
   uploadedBytes: isNumber,
   downloadedBytes: isNumber,

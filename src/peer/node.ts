@@ -2,6 +2,7 @@
  * A peer node: joins library, sessions, sockets and tracker. It composes and routes; the rules live in the rooms it joins.
  */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { Bitfield } from '../content/bitfield.ts';
 import { bytesEqual, toHex, type ContentId } from '../content/digest.ts';
 import { isFolderName } from '../content/entry-name.ts';
@@ -29,6 +30,8 @@ import type {
   TlsFiles,
   TransferChunks,
   TransferStatus,
+  VolunteerOptions,
+  VolunteerStatus,
 } from './api.ts';
 import { createReceiveBuffers, createSendBuffers } from './chunk-buffers.ts';
 import type { Ban, ChunkStore, ContentSession, SessionEvents } from './content-session.ts';
@@ -42,6 +45,7 @@ import { runGet, type GetHost } from './get-job.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { Sessions, type OpenSession } from './sessions.ts';
 import type { SharedLibrary } from './shared-library.ts';
+import type { Volunteer, VolunteerHost } from './volunteer.ts';
 import type { ChunkPlace } from './transfer.ts';
 import { createTrackerClient, type SwarmNews, type TrackerClient } from './tracker-client.ts';
 import { Uploader } from './uploader.ts';
@@ -88,6 +92,8 @@ class Node implements PeerNode {
   readonly #jobs = new Set<Promise<unknown>>();
   #listener: Listener | undefined;
   #shared: SharedLibrary | undefined;
+  #sharing: Promise<SharedLibrary> | undefined;
+  #volunteer: Volunteer | undefined;
   #rangeSentBytes = 0;
   #closed: Promise<void> | undefined;
 
@@ -143,6 +149,9 @@ class Node implements PeerNode {
         if (reachability === 'unreachable') options.onUnreachable?.(addresses.map(formatAddress));
       },
       onPublishProblem: (name, problem) => this.#shared?.refused(name, problem),
+      offer: () => this.#volunteer?.offer(),
+      onOrders: (orders) => this.#volunteer?.ordered(orders),
+      onUnknown: (contentIds) => this.#volunteer?.unknown(contentIds),
     });
     this.#control = new ControlPoints({ host: this, peerId: this.peerId, home: options.controlHome });
   }
@@ -172,6 +181,10 @@ class Node implements PeerNode {
     return this.#track(this.#share(paths, options));
   }
 
+  volunteer(options: VolunteerOptions): Promise<VolunteerStatus> {
+    return this.#track(this.#offerSpace(options));
+  }
+
   get(options: GetOptions): Promise<GetResult> {
     const signal =
       options.signal === undefined ? this.#abort.signal : AbortSignal.any([options.signal, this.#abort.signal]);
@@ -192,6 +205,7 @@ class Node implements PeerNode {
       sharedBytes: this.#shared?.byteCount ?? 0,
       limitUp: finiteOrNull(this.#uploader.limit),
       limitDown: finiteOrNull(this.#sessions.downLimit),
+      ...(this.#volunteer === undefined ? {} : { volunteer: this.#volunteer.status() }),
       connections: this.#connections.size,
       uploadedBytes: open.reduce((sum, { session }) => sum + session.sentBytes, past.up + this.#rangeSentBytes),
       downloadedBytes: open.reduce((sum, { session }) => sum + session.receivedBytes, past.down),
@@ -237,6 +251,7 @@ class Node implements PeerNode {
     const left = this.#announcer.close();
     this.#range.close();
     await this.#sessions.closeAll();
+    await this.#volunteer?.close();
     await this.#connections.close();
     await this.#listener?.close();
     this.#uploader.close();
@@ -262,19 +277,76 @@ class Node implements PeerNode {
   // ---- sharing -------------------------------------------------------------------------------------------------------------
 
   async #share(paths: readonly string[], options: ShareOptions): Promise<void> {
-    // indexing and watching are loaded by those who share only
-    const library = await import('./shared-library.ts');
-    this.#shared ??= await library.SharedLibrary.open({
-      dataDir: this.#options.dataDir,
-      paths,
-      announcer: this.#announcer,
-      linksOf: (contentId) => this.#sessions.get(contentId)?.session.linkCount ?? 0,
-      onGone: (content) => void this.#sessions.close(content, ['served']),
-      folderWorkers: this.#folderWorkers,
-    });
-    await this.#control.openShared(this.#shared.dataDir);
+    const shared = await this.#openShared(paths);
     this.#announcer.start();
-    await this.#shared.share(paths, options, this.#abort.signal);
+    await shared.share(paths, options, this.#abort.signal);
+  }
+
+  /** The library, with the data directory and its lock. */
+  async #openShared(paths: readonly string[]): Promise<SharedLibrary> {
+    this.#sharing ??= (async () => {
+      // indexing and watching are loaded by those who share only
+      const library = await import('./shared-library.ts');
+      const shared = await library.SharedLibrary.open({
+        dataDir: this.#options.dataDir,
+        paths,
+        announcer: this.#announcer,
+        linksOf: (contentId) => this.#sessions.get(contentId)?.session.linkCount ?? 0,
+        onGone: (content) => {
+          void this.#sessions.close(content, ['served']);
+          this.#volunteer?.announceAgain(content.manifest.contentId);
+        },
+        folderWorkers: this.#folderWorkers,
+      });
+      this.#shared = shared;
+      return shared;
+    })();
+    const shared = await this.#sharing;
+    await this.#control.openShared(shared.dataDir);
+    return shared;
+  }
+
+  // ---- copies of what others share -----------------------------------------------------------------------------------------
+
+  async #offerSpace(options: VolunteerOptions): Promise<VolunteerStatus> {
+    if (this.#volunteer !== undefined) throw new ShoalError('usage', 'this node offers space already');
+    const { dataDir } = await this.#openShared(options.paths ?? []);
+    const { Volunteer } = await import('./volunteer.ts');
+    this.#volunteer = await Volunteer.open(this.#volunteerHost(), join(dataDir, 'replicas'), options);
+    this.#announcer.touch();
+    this.#announcer.start();
+    return this.#volunteer.status();
+  }
+
+  #volunteerHost(): VolunteerHost {
+    const isBusyWith = (contentId: ContentId): boolean =>
+      this.#shared?.find(contentId) !== undefined ||
+      ['fetching', 'kept'].includes(this.#sessions.get(contentId)?.kind ?? '');
+    return {
+      ...this.#getHost(),
+      isBusyWith,
+      announcer: this.#announcer,
+      signal: this.#abort.signal,
+      session: (contentId) => (isBusyWith(contentId) ? undefined : this.#sessions.get(contentId)?.session),
+      open: ({ manifest, ...plan }) =>
+        this.#sessions.open({
+          ...plan,
+          manifest,
+          kind: 'replica',
+          layout: manifest,
+          verify: async (chunkIndex, bytes) => {
+            const { digest, kept } = await this.#workers.digest(bytes);
+            return { ok: bytesEqual(digest, chunkDigest(manifest, chunkIndex)), kept };
+          },
+          order: 'rarest',
+          single: false,
+        }),
+      settle: (contentId) => {
+        const open = this.#sessions.get(contentId);
+        if (open?.kind === 'replica') open.kind = 'served';
+      },
+      close: (replica) => this.#sessions.close(replica, ['replica', 'served']),
+    };
   }
 
   /** The session of a content somebody wants from us: an open one, or a new one over a shared file. */
@@ -282,7 +354,7 @@ class Node implements PeerNode {
     const open = this.#sessions.get(contentId);
     if (open !== undefined || this.#abort.signal.aborted) return open?.session;
     const file = this.#shared?.find(contentId);
-    if (file === undefined) return undefined;
+    if (file === undefined) return this.#volunteer?.sessionOf(contentId);
     const { manifest, reader, name } = file;
     return this.#sessions.open({
       name,
@@ -380,6 +452,7 @@ class Node implements PeerNode {
       abandon: async (wanted) => {
         if (wanted.manifest !== undefined) this.#announcer.drop(wanted.manifest.contentId);
         await this.#sessions.close(wanted, ['fetching']);
+        if (wanted.manifest !== undefined) this.#volunteer?.announceAgain(wanted.manifest.contentId);
       },
     };
   }
@@ -404,6 +477,8 @@ class Node implements PeerNode {
     const held = manifest === undefined ? undefined : this.#shared?.find(manifest.contentId);
     if (held !== undefined)
       throw new ShoalError('conflict', `this node shares ${name} already: ${held.path} has the same content`);
+    // what this node keeps of it for others gives way to the download, which has its own place
+    void this.#sessions.close({ name, manifest }, ['replica', 'served']);
     const session = this.#sessions.open({
       name,
       manifest,
@@ -481,7 +556,7 @@ class Node implements PeerNode {
   }
 }
 
-function transferStatus({ name, manifest, session }: OpenSession, nowMs: number): TransferStatus {
+function transferStatus({ name, manifest, session, kind }: OpenSession, nowMs: number): TransferStatus {
   const { swarm, layout } = session;
   const reason = session.stallReason();
   return {
@@ -489,7 +564,7 @@ function transferStatus({ name, manifest, session }: OpenSession, nowMs: number)
     content: manifest?.contentId ?? '',
     size: layout.size,
     bytes: Math.min(layout.size, swarm.have.count * layout.chunkSize),
-    state: swarm.isComplete ? 'seeding' : reason === null ? 'fetching' : 'stalled',
+    state: swarm.isComplete || kind === 'served' ? 'seeding' : reason === null ? 'fetching' : 'stalled',
     reason,
     bottleneck: session.bottleneck(),
     reasons: session.reasons(),

@@ -19,8 +19,11 @@ import { ContentSession, type ChunkStore, type SessionEvents, type SessionOption
 import { RangeSource } from './range-source.ts';
 import type { Uploader } from './uploader.ts';
 
-/** `served`: a shared file, closed when it has been alone for a while; `fetching`: a download; `kept`: fetched and still served. */
-export type SessionKind = 'served' | 'fetching' | 'kept';
+/**
+ * `served`: a shared file or replica, closed when it has been alone for a while; `fetching`: a download; `kept`: fetched and still
+ * served; `replica`: chunks that a volunteer fetches.
+ */
+export type SessionKind = 'served' | 'fetching' | 'kept' | 'replica';
 
 export interface OpenSession {
   readonly name: string;
@@ -141,7 +144,9 @@ export class Sessions {
   async closeAll(): Promise<void> {
     this.#abort.abort();
     clearInterval(this.#sweeper);
-    await Promise.all([...this.#open.values()].map((open) => this.close(open, ['served', 'fetching', 'kept'])));
+    await Promise.all(
+      [...this.#open.values()].map((open) => this.close(open, ['served', 'fetching', 'kept', 'replica'])),
+    );
   }
 
   /** Bytes a second, over all contents; Infinity: none. */

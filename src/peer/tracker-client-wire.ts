@@ -6,6 +6,7 @@ import type {
   AddressMessage,
   EntryMessage,
   PeerInfoMessage,
+  ReplicaOrderMessage,
   SourceMessage,
   SwarmNewsMessage,
   WatchMessage,
@@ -23,6 +24,21 @@ export interface TrackerAddress {
 export interface HoldingReport {
   readonly contentId: ContentId;
   readonly chunks?: Bitfield | undefined;
+  /** It has them because the tracker ordered it, as a volunteer. */
+  readonly isReplica?: boolean | undefined;
+}
+
+/** Space for replicas, in bytes. */
+export interface VolunteerOffer {
+  readonly offeredBytes: number;
+  readonly usedBytes: number;
+}
+
+/** What a volunteer is to fetch and keep of a content, and what it need not keep any longer. */
+export interface ReplicaOrder {
+  readonly contentId: ContentId;
+  readonly hold: readonly number[];
+  readonly drop: readonly number[];
 }
 
 export interface HoldingChangeReport {
@@ -87,6 +103,8 @@ export interface TrackerPeer {
   readonly lastSeenMs: number;
   readonly completeContents: number;
   readonly partialContents: number;
+  /** As a volunteer; undefined: it is none. */
+  readonly volunteer?: VolunteerOffer | undefined;
 }
 
 export interface TrackerNews {
@@ -158,6 +176,7 @@ export function peerFromWire(peer: PeerInfoMessage): TrackerPeer {
     lastSeenMs: peer.lastSeenMs,
     completeContents,
     partialContents,
+    volunteer: peer.volunteer,
   };
 }
 
@@ -179,10 +198,15 @@ export function idFromWire(bytes: Uint8Array): ContentId {
   }
 }
 
-export function holdingToWire({ contentId, chunks }: HoldingReport) {
+export function orderFromWire({ contentId, hold, drop }: ReplicaOrderMessage): ReplicaOrder {
+  const max = limits.REPLICA_ORDER_CHUNKS_MAX;
+  return { contentId: idFromWire(contentId), hold: hold.slice(0, max), drop: drop.slice(0, max) };
+}
+
+export function holdingToWire({ contentId, chunks, isReplica = false }: HoldingReport) {
   const complete = chunks === undefined || chunks.isFull;
   const bytes = complete || chunks.count === 0 ? new Uint8Array(0) : chunks.toBytes();
-  return { contentId: digestBytes(contentId), complete, chunks: bytes };
+  return { contentId: digestBytes(contentId), complete, chunks: bytes, replica: isReplica };
 }
 
 export function changeToWire(change: HoldingChangeReport) {

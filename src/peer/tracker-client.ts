@@ -16,12 +16,14 @@ import * as wire from './tracker-client-wire.ts';
 import type {
   HoldingChangeReport,
   HoldingReport,
+  ReplicaOrder,
   SwarmNews,
   TrackerAddress,
   TrackerEntry,
   TrackerNews,
   TrackerPeer,
   TrackerSource,
+  VolunteerOffer,
 } from './tracker-client-wire.ts';
 
 export type * from './tracker-client-wire.ts';
@@ -43,6 +45,8 @@ export interface Registration {
   readonly dialects: readonly Dialect[];
   readonly agent: string;
   readonly holdings: readonly HoldingReport[];
+  /** Of a volunteer. */
+  readonly volunteer?: VolunteerOffer | undefined;
 }
 
 export interface Registered {
@@ -66,6 +70,8 @@ export interface Renewed {
   readonly unknownContentIds: readonly ContentId[];
   /** As in `Registered`, as far as it is known by now. */
   readonly reachability: Reachability;
+  /** For a volunteer: all that it is to fetch now, and what it need not keep. */
+  readonly replicas: readonly ReplicaOrder[];
 }
 
 export interface Publication {
@@ -117,7 +123,13 @@ export interface TrackerClient {
   /** Base URL of the tracker that is called first. */
   readonly url: string;
   register(registration: Registration, signal?: AbortSignal): Promise<Registered>;
-  renew(peerId: string, changes: readonly HoldingChangeReport[], signal?: AbortSignal): Promise<Renewed>;
+  /** @param volunteer what this peer offers, if it does. */
+  renew(
+    peerId: string,
+    changes: readonly HoldingChangeReport[],
+    signal?: AbortSignal,
+    volunteer?: VolunteerOffer,
+  ): Promise<Renewed>;
   leave(peerId: string, signal?: AbortSignal): Promise<void>;
   publish(peerId: string, items: readonly Publication[], signal?: AbortSignal): Promise<readonly Published[]>;
   /** How many entries went. Call it before dropping the holdings: only who has chunks of a content may take its entries out. */
@@ -168,7 +180,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       return failover.url;
     },
 
-    async register({ peerId, addresses, dialects, agent, holdings }, signal) {
+    async register({ peerId, addresses, dialects, agent, holdings, volunteer }, signal) {
       const [first = [], ...more] = batches(holdings, holdingBytes, limits.HOLDINGS_PER_CALL_MAX);
       const answer = await failover.call(
         'register',
@@ -178,6 +190,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
           dialects: dialectsToWire(dialects),
           agent,
           holdings: first.map(wire.holdingToWire),
+          volunteer,
         },
         signal,
       );
@@ -194,22 +207,25 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       };
     },
 
-    async renew(peerId, changes, signal) {
+    async renew(peerId, changes, signal, volunteer) {
       const parts = batches(changes, changeBytes, limits.HOLDINGS_PER_CALL_MAX);
       const news: SwarmNews[] = [];
       const unknownContentIds: ContentId[] = [];
       let leaseMs = 0;
       let reachability: Reachability = 'unknown';
+      let replicas: readonly ReplicaOrder[] = [];
       for (const part of parts.length === 0 ? [[]] : parts) {
-        const request = { peerId: wire.peerIdBytes(peerId), changes: part.map(wire.changeToWire) };
+        const request = { peerId: wire.peerIdBytes(peerId), changes: part.map(wire.changeToWire), volunteer };
         const answer = await failover.call('renew', request, signal);
         leaseMs = answer.leaseMs;
         reachability = reachabilityFromWire(answer.reachability);
-        if (!answer.known) return { known: false, leaseMs, news: [], unknownContentIds: [], reachability };
+        if (!answer.known)
+          return { known: false, leaseMs, news: [], unknownContentIds: [], reachability, replicas: [] };
+        replicas = answer.replicas.slice(0, limits.REPLICA_ORDER_CONTENTS_MAX).map(wire.orderFromWire);
         news.push(...answer.swarms.map(wire.newsFromWire));
         unknownContentIds.push(...answer.unknownContentIds.map(wire.idFromWire));
       }
-      return { known: true, leaseMs, news, unknownContentIds, reachability };
+      return { known: true, leaseMs, news, unknownContentIds, reachability, replicas };
     },
 
     async leave(peerId, signal) {

@@ -96,7 +96,7 @@ export class Transfer {
     this.session = session;
     for (const liar of liars) session.convicted(liar);
     this.#revision = located?.revision;
-    if (located !== undefined) session.learn(this.#candidates(located.sources), true);
+    if (located !== undefined) session.learn(candidatesOf(located.sources, wanted.manifest !== undefined), true);
     session.learn(
       (get.from ?? []).map((address) => ({
         key: address,
@@ -193,7 +193,7 @@ export class Transfer {
       .locate({ what, peerId: this.#host.peerId, since }, this.#signal)
       .then(({ sources, revision: upTo }) => {
         this.#revision = upTo;
-        return this.session.learn(this.#candidates(sources), true);
+        return this.session.learn(candidatesOf(sources, this.#wanted.manifest !== undefined), true);
       })
       // the tracker is away or does not know it any more: those we are connected to go on
       .catch(() => undefined)
@@ -201,20 +201,21 @@ export class Transfer {
         this.#relocating = false;
       });
   }
+}
 
-  #candidates(sources: readonly TrackerSource[]): Candidate[] {
-    return sources.map((source) => {
-      const addresses = source.addresses.map(formatSourceAddress);
-      const native = source.dialects.includes('native') && this.#wanted.manifest !== undefined;
-      return {
-        key: source.peerId === '' ? (addresses[0] ?? '') : source.peerId,
-        addresses,
-        dialect: native ? 'native' : 'range',
-        rangeName: source.rangeName || undefined,
-        complete: source.chunks === undefined,
-      };
-    });
-  }
+/** The sources that the tracker names, as peers to dial. Without a manifest only the range dialect is of use. */
+export function candidatesOf(sources: readonly TrackerSource[], hasManifest: boolean): Candidate[] {
+  return sources.map((source) => {
+    const addresses = source.addresses.map(formatSourceAddress);
+    const native = source.dialects.includes('native') && hasManifest;
+    return {
+      key: source.peerId === '' ? (addresses[0] ?? '') : source.peerId,
+      addresses,
+      dialect: native ? 'native' : 'range',
+      rangeName: source.rangeName || undefined,
+      complete: source.chunks === undefined,
+    };
+  });
 }
 
 /** What a transfer waits for; undefined: nothing had to be fetched. */

@@ -110,7 +110,6 @@ const CHECKS: Readonly<Record<string, Check>> = {
   'shoal status': says(/shares +2 files/u),
   'shoal get big.bin -o ./got/': gives('got/big.bin'),
   'shoal verify ./got/big.bin': says(/verified/u),
-  'shoal get big.bin -o ./replica/': gives('replica/big.bin'),
   'shoal get big.bin --single -o ./standard/': async (printed, walk) => {
     expect(printed).toMatch(/^✔ \d+ chunks? \(.* from 127\.0\.0\.1:\d+/mu);
     await gives('standard/big.bin')(printed, walk);

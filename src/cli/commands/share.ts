@@ -12,6 +12,7 @@ import type { Output } from '../output.ts';
 import { parseReplicas, parseSize } from '../rates.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 import { printable } from '../display-width.ts';
+import { offerSpace } from '../offer-space.ts';
 import { createRateEstimate } from '../rate-estimate.ts';
 
 /** Events written at a time. */
@@ -21,6 +22,7 @@ interface ShareFlags extends NodeFlags {
   readonly data?: string;
   readonly chunkSize?: number;
   readonly replicas?: number;
+  readonly volunteer?: number;
 }
 
 export const defineShare: DefineCommand = (command, runtime) => {
@@ -35,6 +37,9 @@ export const defineShare: DefineCommand = (command, runtime) => {
       new Option('--replicas <n>', 'have volunteers keep so many copies of it; 0: none any longer').argParser(
         parseReplicas,
       ),
+    )
+    .addOption(
+      new Option('--volunteer <size>', 'offer so much space for copies of what others share: 50G').argParser(parseSize),
     )
     .addHelpText(
       'after',
@@ -67,6 +72,7 @@ async function runShare(
   });
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });
+    if (flags.volunteer !== undefined) await offerSpace(node, flags.volunteer, paths, output);
     await shareUntilReady(node, paths, flags, runtime);
     await interrupted(interrupt.signal);
     output.note('leaving the swarm');
