@@ -368,6 +368,8 @@ export const FORGOTTEN_PER_TURN_MAX = 1_000;
 export const LOCATE_SOURCES_MAX = 25;
 /** Bytes of a tracker's mark that a peer keeps. A longer one is cut, and then good for nothing. */
 export const LOCATE_REVISION_BYTES_MAX = 64;
+/** Characters of a call's id that is taken over from who calls. A longer one is replaced. */
+export const CALL_ID_CHARS_MAX = 64;
 /** Members looked through for those that are new to who asks. A larger swarm is answered for as if it were asked the first time. */
 export const LOCATE_NEW_LOOKED_AT_MAX = 10_000;
 /** A manifest up to this size travels inside the answer to Locate; larger ones are fetched from peers. */

@@ -21,6 +21,7 @@ import { createHotPath } from './frontends/hot-path.ts';
 import { countCalls, createMetrics, type Metrics } from './frontends/metrics.ts';
 import { installErrorHandlers, refuseBrokenRequest, connectionRefusal, sendError } from './frontends/rest-errors.ts';
 import { callerOf, restRoutes } from './frontends/rest.ts';
+import { callIdKey, callIdOf, tellCallIds, tellRpcCallId } from './frontends/call-id.ts';
 import { callerKey, rpcRoutes } from './frontends/rpc.ts';
 import { createOnePort, type OnePort, type OnePortOptions } from './one-port.ts';
 import { createRegistry, type Registry } from './registry.ts';
@@ -128,7 +129,7 @@ interface AppParts {
 function rpcOf({ registry, log, access = OPEN_ACCESS, closing, peerExchange = true }: AppParts) {
   return {
     routes: rpcRoutes({ registry, log, peerExchange }),
-    interceptors: [guardRpc(access)],
+    interceptors: [tellRpcCallId, guardRpc(access)],
     readMaxBytes: limits.CALL_BODY_BYTES_MAX,
     shutdownSignal: closing,
   };
@@ -143,8 +144,10 @@ function listenersOf(
   const http1 = createHotPath({ app, metrics, registry, access });
   const http2 = connectNodeAdapter({
     ...rpcOf(parts),
-    contextValues: ({ socket }) =>
-      createContextValues().set(callerKey, { observedHost: observedHostOf(socket.remoteAddress) }),
+    contextValues: ({ socket, headers }) =>
+      createContextValues()
+        .set(callerKey, { observedHost: observedHostOf(socket.remoteAddress) })
+        .set(callIdKey, callIdOf(headers)),
     fallback: (request, response) => http1(request as IncomingMessage, response as ServerResponse),
   });
   return { http1, http2, onBroken: refuseBrokenRequest, refusal: connectionRefusal };
@@ -157,6 +160,8 @@ export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    genReqId: ({ headers }) => callIdOf(headers),
+    requestIdLogLabel: 'callId',
     bodyLimit: limits.CALL_BODY_BYTES_MAX,
     routerOptions: { maxParamLength: 4 * limits.NAME_BYTES_MAX },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
@@ -164,6 +169,7 @@ export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance
     schemaController: { compilersFactory: { buildSerializer: () => () => JSON.stringify } },
     frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
   });
+  tellCallIds(app);
   installErrorHandlers(app);
   guardRest(app, access);
   countCalls(app, metrics);
@@ -172,7 +178,7 @@ export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance
   await app.register(docsRoutes, { describe: (docs) => docs.register(restRoutes, rest) });
   await app.register(fastifyConnectPlugin, {
     ...rpcOf(parts),
-    contextValues: (request) => createContextValues().set(callerKey, callerOf(request)),
+    contextValues: (request) => createContextValues().set(callerKey, callerOf(request)).set(callIdKey, request.id),
   });
   return app;
 }

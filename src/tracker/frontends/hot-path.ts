@@ -20,6 +20,7 @@ import type { Registry } from '../registry.ts';
 import type { Caller } from '../state.ts';
 import type { Metrics } from './metrics.ts';
 import { othersRow } from './rest-views.ts';
+import { CALL_ID_HEADER } from './call-id.ts';
 import { locateCall, renewCall } from './rpc.ts';
 
 export interface HotPathOptions {
@@ -119,10 +120,11 @@ function hotCalls(registry: Registry): ReadonlyMap<string, HotCall> {
 
 const OTHERS_QUERY = /^peers=([0-9]{1,4})$/u;
 
-/** A body of a known, small length, of the type that the call has, and not coded in any way. */
+/** A body of a known, small length, of the type that the call has, and not coded in any way; a call without a name of its own. */
 function isPlain({ headers }: IncomingMessage, contentType: string): boolean {
   const length = headers['content-length'];
   if (length === undefined || Number(length) > limits.HOT_BODY_BYTES_MAX) return false;
+  if (headers[CALL_ID_HEADER] !== undefined) return false;
   return headers['content-type'] === contentType && headers['content-encoding'] === undefined;
 }
 

@@ -31,6 +31,7 @@ import type { Registry } from '../registry.ts';
 import type { PeerReport } from '../reporting.ts';
 import type { Caller, EntryView } from '../state.ts';
 import { eventData } from './rest-events.ts';
+import { callIdKey } from './call-id.ts';
 import { toConnectError } from './rpc-errors.ts';
 
 /** Who calls; set by the server that owns the connection. */
@@ -243,7 +244,8 @@ function withOneErrorTable(
   const refuse = (thrown: unknown, context: HandlerContext): ConnectError => {
     if (thrown instanceof ConnectError) return thrown;
     const error = ShoalError.from(thrown);
-    if (ERROR_TABLE[error.code].http >= 500) log.error({ err: error, rpc: context.method.name }, 'a call failed');
+    if (ERROR_TABLE[error.code].http >= 500)
+      log.error({ err: error, rpc: context.method.name, callId: context.values.get(callIdKey) }, 'a call failed');
     return toConnectError(
       error.code === 'bug' ? new ShoalError('bug', 'the tracker failed at this; its log says why') : error,
     );
