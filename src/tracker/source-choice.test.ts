@@ -6,8 +6,13 @@ const big = manifestOf('big', 64);
 const LIMIT = limits.LOCATE_SOURCES_MAX;
 
 /** A swarm of complete peers 1.. and partial peers 1001.., each partial one with the chunks `has` gives it. */
-async function swarm(complete: number, partial: number, has = (_number: number): number[] => [0]): Promise<Bench> {
-  const bench = await createBench();
+async function swarm(
+  complete: number,
+  partial: number,
+  has = (_number: number): number[] => [0],
+  options: Parameters<typeof createBench>[0] = {},
+): Promise<Bench> {
+  const bench = await createBench(options);
   await bench.publish(bench.join(1), 'big', big);
   for (let number = 2; number <= complete; number++) bench.join(number, claimOf(big));
   for (let number = 1; number <= partial; number++) bench.join(1000 + number, claimOf(big, has(number)));
@@ -76,6 +81,20 @@ test('without a complete peer the holders of the rarest chunks are among those n
     const located = await bench.located('big');
     expect(located).toHaveLength(LIMIT);
     expect(located).toEqual(expect.arrayContaining([1077, 1150]));
+  }
+});
+
+test('where the complete peers answer nobody, partial ones take their places and the rarest chunks are covered', async () => {
+  const answers = ({ port }: { readonly port: number }): Promise<boolean> => Promise.resolve(port > 9000 + 1000);
+  const has = (number: number): number[] => (number === 48 ? [0, 63] : [0]);
+  // no more than one caller may have dialled at once
+  const bench = await swarm(3, limits.DIAL_BACK_FOREIGN_BURST - 8, has, { probe: answers });
+  for (const number of [1, 2, 3, 1048]) await bench.registry.reachability(peerIdOf(number));
+  for (let turn = 0; turn < 30; turn++) {
+    const located = await bench.located('big');
+    expect(located).toHaveLength(LIMIT);
+    expect(located).toContain(1048);
+    expect(located.every((number) => number > 1000)).toBe(true);
   }
 });
 

@@ -45,11 +45,10 @@ export function chooseSources(swarm: SwarmMembers, options: ChoiceOptions): read
   const partialCount = swarm.partial.length - (swarm.partial.length <= limit ? asksFrom(swarm.partial) : 0);
   const atLeast = Math.min(completeCount, limit >= 3 ? COMPLETE_WANTED : 1);
   const completeWanted = Math.min(completeCount, Math.max(atLeast, limit - partialCount));
-  const chosen = [
-    ...pick(swarm.complete, completeWanted, turn, isOther),
-    ...pick(swarm.partial, limit - completeWanted, turn, isOther),
-  ];
-  if (completeCount === 0) coverRarest(swarm, chosen, turn, isOther);
+  const complete = pick(swarm.complete, completeWanted, turn, isOther);
+  const chosen = [...complete, ...pick(swarm.partial, limit - complete.length, turn, isOther)];
+  // complete peers that cannot be named to whoever asks cover nothing for it
+  if (complete.length === 0) coverRarest(swarm, chosen, turn, isOther);
   return chosen;
 }
 
