@@ -159,9 +159,8 @@ export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance
   const logger: FastifyBaseLogger = log; // without its own levels' types, which would colour every type of the instance
   const app = Fastify({
     loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'callId' }),
     genReqId: ({ headers }) => callIdOf(headers),
-    requestIdLogLabel: 'callId',
     bodyLimit: limits.CALL_BODY_BYTES_MAX,
     routerOptions: { maxParamLength: 4 * limits.NAME_BYTES_MAX },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },

@@ -88,7 +88,9 @@ export function startShoal(
   child.once('close', (code, signal) => {
     running.delete(child);
     exit = { code, signal };
-    closed.resolve(exit);
+    const [warning] = /^\(node:\d+\) .*$/mu.exec(stderr) ?? [];
+    if (warning === undefined) closed.resolve(exit);
+    else closed.reject(new Error(`people who run shoal ${args.join(' ')} are told what is ours to mend: ${warning}`));
     for (const listener of listeners) listener();
   });
   closed.promise.catch(() => undefined);
