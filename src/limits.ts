@@ -649,6 +649,8 @@ export const LAN_SEARCH_MS = 1_000;
 export const LAN_SEARCH_AGAIN_MS = 300;
 /** After the first tracker's answer others may still come for this long. */
 export const LAN_SEARCH_MORE_MS = 150;
+/** Between two searches of one process whose tracker does not answer, so that its retries do not fill the network. */
+export const LAN_SEARCH_REST_MS = 3_000;
 /** Trackers taken note of in one search. Later ones are passed over. */
 export const LAN_TRACKERS_MAX = 16;
 /** The default tracker on this machine has to take a connection within this to count as being there. */

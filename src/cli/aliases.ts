@@ -284,9 +284,16 @@ function sourceLine(index: number, { address, bytes, seconds }: SourceTally): st
 /** Listens everywhere, as the document does, unless only this machine could reach the address that is announced. */
 function openNode({ ip, port }: Place, shared: GlobalOptions, runtime: Runtime): Promise<PeerNode> {
   const host = ip === 'localhost' || ip === '::1' || ip.startsWith('127.') ? ip : EVERYWHERE;
-  const { trackerUrls, token } = shared;
+  const { trackerUrls, findTracker, token } = shared;
   const tls = nodeTls(shared);
-  return runtime.services.createNode({ trackerUrls, token, tls, listen: { host, port }, advertise: ip });
+  return runtime.services.createNode({
+    trackerUrls,
+    findTracker,
+    token,
+    tls,
+    listen: { host, port },
+    advertise: ip,
+  });
 }
 
 function portOf({ address }: PeerNode): string {

@@ -1,6 +1,10 @@
 import { describe, expect, it, test } from 'vitest';
+import { LAN_SEARCH_REST_MS } from '../limits.ts';
 import type { LanTracker } from '../net/lan-trackers.ts';
-import { clientServices, runFake, trackerEntry } from './fixtures.ts';
+import type { NodeOptions } from '../peer/api.ts';
+import { laterTrackers, type LanSearch } from './default-tracker.ts';
+import { clientServices, FakeTerminal, runFake, trackerEntry } from './fixtures.ts';
+import { Output } from './output.ts';
 import type { Services } from './services.ts';
 
 const A: LanTracker = { url: 'http://192.0.2.1:9000', name: 'lab-1:9000', isPrivate: false };
@@ -77,6 +81,46 @@ describe('a command that was told of no tracker', () => {
     await code;
     expect(asked).toEqual(['http://127.0.0.1:9000']);
     expect(stderr.text).toContain('is private: it takes --tracker, and a token or a certificate');
+  });
+});
+
+describe('a node that was told of no tracker', () => {
+  const running = new AbortController().signal;
+
+  it('looks again later, not sooner than after a rest, and says once what it found', async () => {
+    const found: LanTracker[] = [];
+    const { services, searches } = network(found);
+    const stderr = new FakeTerminal();
+    let nowMs = 5_000;
+    const now = (): number => nowMs;
+    const output = new Output({ stdout: new FakeTerminal(), stderr, env: {}, now });
+    const findTracker = laterTrackers({ output, lan: services.lan as LanSearch, now });
+    expect(await findTracker(running)).toBeUndefined();
+    expect(searches()).toBe(0);
+    nowMs += LAN_SEARCH_REST_MS;
+    expect(await findTracker(running)).toBeUndefined();
+    expect(searches()).toBe(1);
+    found.push(SECRET, B);
+    for (const count of [2, 3]) {
+      expect(await findTracker(running)).toBeUndefined();
+      nowMs += LAN_SEARCH_REST_MS;
+      expect(await findTracker(running)).toBe(B.url);
+      expect(searches()).toBe(count);
+    }
+    expect(stderr.text.match(/found http:\/\/192\.0\.2\.2:9000/gu)).toHaveLength(1);
+  });
+
+  it.each([
+    ['is given a way to look', [], true],
+    ['is given none where one is named', ['--tracker', 'http://192.0.2.9:9000'], false],
+  ])('%s', async (_what, flags, isGiven) => {
+    const made = Promise.withResolvers<NodeOptions>();
+    const createNode: Services['createNode'] = (options) => {
+      made.resolve(options);
+      return Promise.reject(new Error('enough'));
+    };
+    await runFake(['get', 'big.bin', ...flags], { ...network([]).services, createNode }).code;
+    expect((await made.promise).findTracker !== undefined).toBe(isGiven);
   });
 });
 

@@ -4,8 +4,9 @@
  * heard on a network proves nothing, and must not be sent a secret.
  */
 import { connect } from 'node:net';
-import { LOCAL_TRACKER_PROBE_MS } from '../limits.ts';
+import { LAN_SEARCH_REST_MS, LOCAL_TRACKER_PROBE_MS } from '../limits.ts';
 import type { LanTracker } from '../net/lan-trackers.ts';
+import type { NodeOptions } from '../peer/api.ts';
 import { printable } from './display-width.ts';
 import { TRACKER_URL_DEFAULT, type Runtime } from './runtime.ts';
 
@@ -34,6 +35,32 @@ export async function chooseDefaultTracker({ output, interrupt, services }: Runt
       : `no tracker was named; ${describe(hidden)} on this network is private: it takes --tracker, and a token or a certificate`,
   );
   return TRACKER_URL_DEFAULT;
+}
+
+/**
+ * For a node that goes on running without an answer: one that announces itself by now, said when it is chosen. To be made right after
+ * the first choice; it searches no sooner than a rest after the search before.
+ */
+export function laterTrackers({
+  output,
+  lan,
+  now,
+}: Pick<Runtime, 'output' | 'now'> & { readonly lan: LanSearch }): NonNullable<NodeOptions['findTracker']> {
+  let searchedMs = now();
+  let usedUrl: string | undefined;
+  return async (signal) => {
+    if (now() - searchedMs < LAN_SEARCH_REST_MS) return undefined;
+    searchedMs = Number.POSITIVE_INFINITY; // nobody joins the search that is under way
+    try {
+      const chosen = (await lan.findTrackers(signal)).find(({ isPrivate }) => !isPrivate);
+      if (chosen !== undefined && chosen.url !== usedUrl)
+        output.warn(`found ${describe(chosen)} on this network and use it`);
+      usedUrl = chosen?.url ?? usedUrl;
+      return chosen?.url;
+    } finally {
+      searchedMs = now();
+    }
+  };
 }
 
 function describe({ url, name }: LanTracker): string {

@@ -33,7 +33,8 @@ export function addNodeFlags(command: Command): Command {
 }
 
 export function nodeOptions(flags: NodeFlags, shared: GlobalOptions, dataDir?: string): NodeOptions {
-  const { trackerUrls, token } = shared;
+  const { trackerUrls, findTracker, token } = shared;
   const { listen, advertise, limitUp, limitDown } = flags;
-  return { trackerUrls, token, tls: nodeTls(shared), listen, advertise, limitUp, limitDown, dataDir };
+  const tls = nodeTls(shared);
+  return { trackerUrls, findTracker, token, tls, listen, advertise, limitUp, limitDown, dataDir };
 }

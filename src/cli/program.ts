@@ -5,7 +5,7 @@
 import { Command, Option } from 'commander';
 import { VERSION } from '../version.ts';
 import { tlsWarnings, type TlsFlags } from './tls-option.ts';
-import { chooseDefaultTracker } from './default-tracker.ts';
+import { chooseDefaultTracker, laterTrackers } from './default-tracker.ts';
 import { TRACKER_URL_DEFAULT, type DefineCommand, type Runtime } from './runtime.ts';
 
 interface CommandEntry {
@@ -163,8 +163,15 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
         runtime.output.warn(
           '--tls is for the peers only: the tracker is named with http:// and hears everything in clear text',
         );
-      if (mayLookAround(action, runtime))
+      if (mayLookAround(action, runtime)) {
         program.setOptionValueWithSource('tracker', await chooseDefaultTracker(runtime), 'implied');
+        // no flag of the command line: what globalOptions() hands to nodes
+        program.setOptionValueWithSource(
+          'findTracker',
+          laterTrackers({ ...runtime, lan: runtime.services.lan }),
+          'implied',
+        );
+      }
     });
   // a script for a shell has all of the command line; names are asked for while somebody types
   const wantsAll = args.includes('completion') && !args.includes('names');

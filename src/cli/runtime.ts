@@ -1,6 +1,6 @@
 /** What every command is given, and the options that every command takes. */
 import type { Command } from 'commander';
-import type { TlsFiles } from '../peer/api.ts';
+import type { NodeOptions, TlsFiles } from '../peer/api.ts';
 import { readTls, type TlsFlags } from './tls-option.ts';
 import { readToken } from './token-option.ts';
 import { parseTrackerUrls } from './rates.ts';
@@ -21,6 +21,8 @@ export interface Runtime {
 
 export interface GlobalOptions {
   readonly trackerUrls: readonly string[];
+  /** For nodes, when nobody named a tracker: one that announces itself later, or elsewhere. */
+  readonly findTracker: NodeOptions['findTracker'];
   readonly token: string | undefined;
   readonly tls: TlsFiles | undefined;
 }
@@ -30,11 +32,13 @@ const SECURE_TRACKER_URL_DEFAULT = 'https://127.0.0.1:9000';
 
 /** The options that stand on the program itself, read from any of its commands. */
 export function globalOptions(command: Command): GlobalOptions {
-  const flags = command.optsWithGlobals<TlsFlags & { tracker?: string; token?: string; tokenFile?: string }>();
+  const flags = command.optsWithGlobals<
+    TlsFlags & { tracker?: string; token?: string; tokenFile?: string } & Pick<GlobalOptions, 'findTracker'>
+  >();
   const tls = readTls(flags);
   const given = isDefault(command, 'tracker') ? undefined : flags.tracker;
   const trackerUrls = parseTrackerUrls(given ?? (tls === undefined ? TRACKER_URL_DEFAULT : SECURE_TRACKER_URL_DEFAULT));
-  return { trackerUrls, token: readToken(flags.token, flags.tokenFile), tls };
+  return { trackerUrls, findTracker: flags.findTracker, token: readToken(flags.token, flags.tokenFile), tls };
 }
 
 /** What runs a node takes certificates whole: half of an encrypted swarm would be none. Throws `usage`. */

@@ -14,6 +14,8 @@ export interface TlsFiles {
 export interface NodeOptions {
   /** Base URLs of trackers, tried in order. */
   readonly trackerUrls: readonly string[];
+  /** Where else a tracker is: asked each time that none of them answers. Rejects only when the signal ends it. */
+  readonly findTracker?: ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
   /** Where to accept connections; port 0: any free one. */
   readonly listen: { readonly host: string; readonly port: number };
   /** `host` or `host:port` to announce instead of what the tracker sees. */

@@ -135,7 +135,12 @@ class Node implements PeerNode {
         this.#rangeSentBytes += byteCount;
       },
     });
-    this.#tracker = createTrackerClient({ urls: options.trackerUrls, token: options.token, tls: options.tls });
+    this.#tracker = createTrackerClient({
+      urls: options.trackerUrls,
+      findTracker: options.findTracker,
+      token: options.token,
+      tls: options.tls,
+    });
     this.#announcer = new Announcer({
       client: this.#tracker,
       peerId: this.peerId,

@@ -5,12 +5,14 @@
 import type { CallName } from '../contract/messages.ts';
 import * as limits from '../limits.ts';
 import { ShoalError, systemErrorCode } from '../errors.ts';
-import type { TlsFiles } from './api.ts';
+import type { NodeOptions, TlsFiles } from './api.ts';
 import { CallProblem, openTrackerHttp, type CallAnswer, type CallInput, type TrackerHttp } from './tracker-http.ts';
 
 export interface FailoverOptions {
   /** Base URLs, tried in order. */
   readonly urls: readonly string[];
+  /** What it finds joins the list, in the place of what it found before. */
+  readonly findTracker?: NodeOptions['findTracker'];
   readonly token?: string | undefined;
   readonly tls?: TlsFiles | undefined;
   readonly timeoutMs: number;
@@ -26,6 +28,11 @@ export interface Failover {
   close(): void;
 }
 
+interface Problem {
+  readonly url: string;
+  readonly error: unknown;
+}
+
 export function createFailover(options: FailoverOptions): Failover {
   if (options.urls.length === 0)
     throw new ShoalError('usage', 'no tracker is given', { hint: 'give one with --tracker URL' });
@@ -34,6 +41,45 @@ export function createFailover(options: FailoverOptions): Failover {
   let current = 0;
 
   const endpointAt = (turn: number): TrackerHttp => endpoints[(current + turn) % endpoints.length] as TrackerHttp;
+  /** Calls so many of them, from the one that answered last; undefined: none answered, which `problems` tells of. */
+  const inTurn = async <N extends CallName>(
+    count: number,
+    name: N,
+    input: CallInput<N>,
+    signal: AbortSignal,
+    problems: Problem[],
+  ): Promise<CallAnswer<N> | undefined> => {
+    for (let turn = 0; turn < count; turn++) {
+      const endpoint = endpointAt(turn);
+      // a kept connection that the tracker closes at the very moment we use it says nothing about the tracker: one more try
+      for (let attempt = 0; attempt < 2; attempt++) {
+        if (signal.aborted) throw cancelled(signal.reason);
+        try {
+          // while there is another to ask, a tracker that is silent is not waited for as long
+          const isLast = turn === count - 1;
+          const timeoutMs = isLast ? options.timeoutMs : Math.min(options.timeoutMs, limits.TRACKER_FAILOVER_MS);
+          const answer = await endpoint.call(name, input, { signal, timeoutMs });
+          current = endpoints.indexOf(endpoint);
+          return answer;
+        } catch (error) {
+          if (signal.aborted) throw cancelled(error);
+          if (isRefusal(error)) throw error;
+          if (attempt === 0 && wasReset(error)) continue;
+          problems.push({ url: endpoint.url, error });
+          break;
+        }
+      }
+    }
+    return undefined;
+  };
+  /** Whether there is now one to call that was not in the list. It is then the first. */
+  const foundAnother = async (signal: AbortSignal): Promise<boolean> => {
+    const url = await options.findTracker?.(signal);
+    if (url === undefined || endpoints.some((endpoint) => endpoint.url === url)) return false;
+    for (const earlier of endpoints.splice(options.urls.length)) earlier.close();
+    current = endpoints.push(openTrackerHttp(url, options)) - 1;
+    return true;
+  };
   const signalOf = (signal: AbortSignal | undefined): AbortSignal =>
     signal === undefined ? closed.signal : AbortSignal.any([signal, closed.signal]);
 
@@ -43,27 +89,14 @@ export function createFailover(options: FailoverOptions): Failover {
     },
     async call(name, input, signal) {
       const joined = signalOf(signal);
-      const problems: { readonly url: string; readonly error: unknown }[] = [];
-      for (let turn = 0; turn < endpoints.length; turn++) {
-        const endpoint = endpointAt(turn);
-        // a kept connection that the tracker closes at the very moment we use it says nothing about the tracker: one more try
-        for (let attempt = 0; attempt < 2; attempt++) {
-          if (joined.aborted) throw cancelled(joined.reason);
-          try {
-            // while there is another to ask, a tracker that is silent is not waited for as long
-            const isLast = turn === endpoints.length - 1;
-            const timeoutMs = isLast ? options.timeoutMs : Math.min(options.timeoutMs, limits.TRACKER_FAILOVER_MS);
-            const answer = await endpoint.call(name, input, { signal: joined, timeoutMs });
-            current = endpoints.indexOf(endpoint);
-            return answer;
-          } catch (error) {
-            if (joined.aborted) throw cancelled(error);
-            if (isRefusal(error)) throw error;
-            if (attempt === 0 && wasReset(error)) continue;
-            problems.push({ url: endpoint.url, error });
-            break;
-          }
-        }
+      const problems: Problem[] = [];
+      try {
+        const answer = await inTurn(endpoints.length, name, input, joined, problems);
+        if (answer !== undefined) return answer;
+        const another = (await foundAnother(joined)) ? await inTurn(1, name, input, joined, problems) : undefined;
+        if (another !== undefined) return another;
+      } catch (error) {
+        throw joined.aborted ? cancelled(error) : error;
       }
       throw unreachable(problems);
     },
@@ -100,7 +133,7 @@ function wasReset(error: unknown): boolean {
   return false;
 }
 
-function unreachable(problems: readonly { readonly url: string; readonly error: unknown }[]): ShoalError {
+function unreachable(problems: readonly Problem[]): ShoalError {
   const each = problems.map(({ url, error }) => `${url} ${problemOf(error)}`).join('; ');
   return new ShoalError('tracker-unreachable', `no tracker answers: ${each}`, {
     cause: problems.at(-1)?.error,

@@ -10,7 +10,7 @@ import { dialectsToWire, type Dialect } from '../contract/dialects.ts';
 import { offenceToWire, type Offence } from '../contract/offences.ts';
 import { reachabilityFromWire, type Reachability } from '../contract/reachability.ts';
 import * as limits from '../limits.ts';
-import type { TlsFiles } from './api.ts';
+import type { NodeOptions, TlsFiles } from './api.ts';
 import { createFailover } from './tracker-client-failover.ts';
 import * as wire from './tracker-client-wire.ts';
 import type {
@@ -31,6 +31,8 @@ export type * from './tracker-client-wire.ts';
 export interface TrackerClientOptions {
   /** Base URLs, tried in order; the one that answered last comes first. */
   readonly urls: readonly string[];
+  /** Where else a tracker is, while none of them answers. */
+  readonly findTracker?: NodeOptions['findTracker'];
   readonly token?: string | undefined;
   /** Of https: our certificate, and the authority to trust instead of the system's. */
   readonly tls?: TlsFiles | undefined;
@@ -159,8 +161,8 @@ export interface TrackerClient {
 }
 
 export function createTrackerClient(options: TrackerClientOptions): TrackerClient {
-  const { urls, token, tls, timeoutMs = limits.TRACKER_CALL_TIMEOUT_MS } = options;
-  const failover = createFailover({ urls, token, tls, timeoutMs });
+  const { urls, findTracker, token, tls, timeoutMs = limits.TRACKER_CALL_TIMEOUT_MS } = options;
+  const failover = createFailover({ urls, findTracker, token, tls, timeoutMs });
 
   const uploadManifest = async (peerId: string, manifest: Manifest, signal?: AbortSignal): Promise<void> => {
     const { bytes } = manifest;

@@ -40,6 +40,29 @@ test('a tracker on another machine is found by its announcement, used, and misse
   expect(await after.ended()).toMatchObject({ code: 6 });
 });
 
+test('a node that runs before the tracker does finds it when it comes', async (context) => {
+  need(context, NAMESPACES);
+  const [there, here] = await twoMachines(context);
+  const folder = await createWorld(context);
+  const serving = await createWorld(context, { launcher: await there.launcher(join(folder.folder, 'there')) });
+  const sharing = await createWorld(context, { launcher: await here.launcher(join(folder.folder, 'here')) });
+  const file = await sharing.file('early.bin', 400_000, 62);
+  const share = sharing.run(['share', '--json', '--listen', '0.0.0.0:0', ...file.paths], MDNS);
+  await share.event('listening'); // it has chosen: there was none
+
+  const tracker = serving.run(['tracker', '--json', '--port', '0', '--store', 'memory'], MDNS);
+  const { port } = new URL(String((await tracker.event('listening'))['url']));
+  const found = `found http://${there.address}:${port} (`;
+  await eventually(() => share.stderr.includes(found), 'it found the tracker that came');
+  await eventually(async () => {
+    const ls = serving.run(['ls', '--json', '--tracker', `http://127.0.0.1:${port}`]);
+    await ls.ended();
+    return ls.stdout.includes(file.name);
+  }, 'the tracker knows of it');
+  const get = serving.run(['get', file.name, '--json', '--tracker', `http://127.0.0.1:${port}`]);
+  expect(await doneOf(get)).toMatchObject({ sha256: file.sha256 });
+});
+
 test('a private tracker, and one that is told to be quiet', async (context) => {
   need(context, NAMESPACES);
   const [there, here] = await twoMachines(context);

@@ -20,6 +20,8 @@ export class ShellSession {
   readonly runtime: Runtime;
   readonly #token: string | undefined;
   readonly #tls: TlsFiles | undefined;
+  /** Until a tracker is named here. */
+  #findTracker: GlobalOptions['findTracker'];
   #trackerUrls: readonly string[];
   #client: TrackerClient | undefined;
   #node: PeerNode | undefined;
@@ -30,6 +32,7 @@ export class ShellSession {
   constructor(runtime: Runtime, shared: GlobalOptions) {
     this.runtime = runtime;
     this.#trackerUrls = shared.trackerUrls;
+    this.#findTracker = shared.findTracker;
     this.#token = shared.token;
     this.#tls = nodeTls(shared);
   }
@@ -64,6 +67,7 @@ export class ShellSession {
     await this.#leave();
     this.#client = client;
     this.#trackerUrls = trackerUrls;
+    this.#findTracker = undefined;
     const node = await this.node();
     await this.#registering;
     return node;
@@ -74,6 +78,7 @@ export class ShellSession {
     if (this.#node !== undefined) return this.#node;
     const node = await this.runtime.services.createNode({
       trackerUrls: this.#trackerUrls,
+      findTracker: this.#findTracker,
       token: this.#token,
       tls: this.#tls,
       listen: { host: EVERYWHERE, port: 0 },
@@ -117,6 +122,7 @@ export class ShellSession {
     this.#tracker = tracker;
     await this.#leave();
     this.#trackerUrls = [tracker.url];
+    this.#findTracker = undefined;
     return tracker;
   }
 
