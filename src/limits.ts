@@ -634,6 +634,8 @@ export const SHELL_COMPLETION_TIMEOUT_MS = 1_500;
 
 export const UNITS = { KiB, MiB, GiB } as const;
 
+/** A tracker's file up to this is checked as a whole before it is used. Of a larger one all but the manifests, which are checked when read. */
+export const SQLITE_WHOLE_CHECK_BYTES_MAX = 64 * MiB;
 /** A backup of a tracker's store waits this long for a moment in which the tracker holds no lock. */
 export const SQLITE_BACKUP_WAIT_MS = 10_000;
 

@@ -8,8 +8,8 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { ShoalError, systemErrorCode } from '../../errors.ts';
 import { SQLITE_BACKUP_WAIT_MS } from '../../limits.ts';
-import { SCHEMA_VERSION } from './sqlite-schema.ts';
-import { SQLITE_FILE_NAME, sqliteProblem } from './sqlite.ts';
+import { checkStoreVersion, firstFinding, sqliteProblem } from './sqlite-check.ts';
+import { SQLITE_FILE_NAME } from './sqlite.ts';
 
 export interface StoreBackup {
   readonly path: string;
@@ -48,18 +48,21 @@ export function backupSqliteStore(dataDir: string, target: string): StoreBackup 
 }
 
 function copyTo(source: string, partial: string): void {
-  // not opened for reading only: the log of a tracker that was killed has to be taken in before it can be read
+  refuseNewer(source);
+  // not opened for reading only: the log of a tracker that was killed is taken in on the way
   const database = new DatabaseSync(source, { timeout: SQLITE_BACKUP_WAIT_MS });
   try {
-    const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
-    if (version > SCHEMA_VERSION) {
-      throw new ShoalError(
-        'usage',
-        `${source} was written by a newer Shoal (schema ${version}, this one knows ${SCHEMA_VERSION})`,
-        { hint: 'make the backup with the newer version' },
-      );
-    }
     database.prepare('VACUUM INTO ?').run(partial);
+  } finally {
+    database.close();
+  }
+}
+
+/** Looked at without writing, because a store that is opened to be written to takes its log in when it is closed. */
+function refuseNewer(source: string): void {
+  const database = new DatabaseSync(source, { readOnly: true, timeout: SQLITE_BACKUP_WAIT_MS });
+  try {
+    checkStoreVersion(database, source);
   } finally {
     database.close();
   }
@@ -69,9 +72,9 @@ function copyTo(source: string, partial: string): void {
 function checkedEntryCount(path: string): number {
   const database = new DatabaseSync(path, { readOnly: true });
   try {
-    const verdict = String(Object.values(database.prepare('PRAGMA integrity_check(1)').get() ?? {})[0]);
-    if (verdict !== 'ok')
-      throw new ShoalError('disk', `the copy is damaged: ${verdict}`, { hint: 'check the disk, then try again' });
+    const finding = firstFinding(database, ['integrity_check(1)']);
+    if (finding !== undefined)
+      throw new ShoalError('disk', `the copy is damaged (${finding})`, { hint: 'check the disk, then try again' });
     return Number(database.prepare('SELECT count(*) AS n FROM entries').get()?.['n']);
   } finally {
     database.close();

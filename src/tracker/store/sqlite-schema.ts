@@ -1,9 +1,8 @@
 /** The tables of the SQLite store and how older files are brought up to date. `user_version` counts the steps a file has taken. */
 import type { DatabaseSync } from 'node:sqlite';
-import { ShoalError } from '../../errors.ts';
 
 /** One step each; never edited after a release, only appended to. */
-const MIGRATIONS: readonly string[] = [
+export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE contents (
      key TEXT PRIMARY KEY, content_id TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
      chunk_size INTEGER NOT NULL, chunk_count INTEGER NOT NULL, idle_since_ms INTEGER
@@ -29,16 +28,9 @@ const MIGRATIONS: readonly string[] = [
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** Brings a file up to date, checks it, and refuses one that a newer Shoal has written. `where` names it in messages. */
-export function openSchema(database: DatabaseSync, where: string): void {
+/** Brings a file up to date that has been looked at before (sqlite-check.ts): each step wholly or not at all. */
+export function migrate(database: DatabaseSync): void {
   const found = Number(database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
-  if (found > SCHEMA_VERSION) {
-    throw new ShoalError(
-      'usage',
-      `${where} was written by a newer Shoal (schema ${found}, this one knows ${SCHEMA_VERSION})`,
-      { hint: 'run the newer version, or give another folder with --data' },
-    );
-  }
   for (let version = found; version < SCHEMA_VERSION; version++) {
     database.exec('BEGIN IMMEDIATE');
     try {
@@ -46,18 +38,8 @@ export function openSchema(database: DatabaseSync, where: string): void {
       database.exec(`PRAGMA user_version = ${version + 1}`);
       database.exec('COMMIT');
     } catch (error) {
-      database.exec('ROLLBACK');
+      if (database.isTransaction) database.exec('ROLLBACK');
       throw error;
-    }
-  }
-  // manifests are left out: they may be gigabytes, and each is checked against its contentId when it is read
-  for (const table of ['contents', 'entries', 'peers']) {
-    const row = database.prepare(`PRAGMA quick_check('${table}')`).get();
-    const verdict = row === undefined ? 'nothing' : String(Object.values(row)[0]);
-    if (verdict !== 'ok') {
-      throw new ShoalError('disk', `${where} is damaged: ${verdict}`, {
-        hint: 'move it away and start again: peers publish what they share anew',
-      });
     }
   }
 }

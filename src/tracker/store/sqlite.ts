@@ -7,10 +7,10 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { ContentId } from '../../content/digest.ts';
-import { ShoalError, systemErrorCode } from '../../errors.ts';
 import type { Address, Dialect } from '../records.ts';
-import { openSchema } from './sqlite-schema.ts';
-import type { StoreChange, TrackerStore } from './store.ts';
+import { checkStoreFile, storeProblem, unreadable } from './sqlite-check.ts';
+import { migrate } from './sqlite-schema.ts';
+import type { StoreChange, StoredContent, StoredEntry, StoredPeer, TrackerStore } from './store.ts';
 
 export const SQLITE_FILE_NAME = 'tracker.sqlite';
 /** Empty; held in an exclusive transaction by the tracker that uses the folder, and let go by the kernel however that one ends. */
@@ -18,13 +18,10 @@ const LOCK_FILE_NAME = 'tracker.lock';
 /** Pages kept in memory, and the length of the log at which it is written back, which waits for the disk. */
 const CACHE_KIB = 16 * 1024;
 const CHECKPOINT_PAGES = 8_192;
-const SQLITE_BUSY = 5;
-const SQLITE_NOTADB = 26;
 
 export function openSqliteStore(options: { readonly dataDir: string }): TrackerStore {
   const path = join(options.dataDir, SQLITE_FILE_NAME);
-  const { database, lock } = openDatabase(options.dataDir, path);
-  const statements = prepare(database);
+  const { database, lock, statements } = openDatabase(options.dataDir, path);
 
   const applyOne = (change: StoreChange): void => {
     switch (change.type) {
@@ -68,36 +65,9 @@ export function openSqliteStore(options: { readonly dataDir: string }): TrackerS
 
   return {
     async load(visitor) {
-      for (const row of statements.contents.iterate()) {
-        visitor.content({
-          key: String(row['key']),
-          contentId: String(row['content_id']) as ContentId | '',
-          size: Number(row['size']),
-          sha256: String(row['sha256']),
-          chunkSize: Number(row['chunk_size']),
-          chunkCount: Number(row['chunk_count']),
-          idleSinceMs: row['idle_since_ms'] === null ? null : Number(row['idle_since_ms']),
-        });
-      }
-      for (const row of statements.entries.iterate()) {
-        const entry = { name: String(row['name']), contentKey: String(row['content_key']) };
-        visitor.entry({
-          ...entry,
-          publishedAtMs: Number(row['published_at_ms']),
-          replicas: Number(row['replicas']),
-        });
-      }
-      for (const row of statements.peers.iterate()) {
-        visitor.peer({
-          key: String(row['key']),
-          kind: row['kind'] === 'plain' ? 'plain' : 'native',
-          peerId: String(row['peer_id']),
-          addresses: JSON.parse(String(row['addresses'])) as Address[],
-          dialects: JSON.parse(String(row['dialects'])) as Dialect[],
-          agent: String(row['agent']),
-          lastSeenMs: Number(row['last_seen_ms']),
-        });
-      }
+      for (const row of statements.contents.iterate()) visitor.content(contentIn(row));
+      for (const row of statements.entries.iterate()) visitor.entry(entryIn(row));
+      for (const row of statements.peers.iterate()) visitor.peer(peerIn(row, path));
     },
     async manifest(contentId) {
       const bytes = statements.manifest.get(contentId)?.['bytes'];
@@ -121,34 +91,71 @@ export function openSqliteStore(options: { readonly dataDir: string }): TrackerS
   };
 }
 
-function openDatabase(dataDir: string, path: string): { readonly database: DatabaseSync; readonly lock: DatabaseSync } {
+interface OpenDatabase {
+  readonly database: DatabaseSync;
+  readonly lock: DatabaseSync;
+  readonly statements: ReturnType<typeof prepare>;
+}
+
+function openDatabase(dataDir: string, path: string): OpenDatabase {
   let lock: DatabaseSync | undefined;
   let database: DatabaseSync | undefined;
   try {
     mkdirSync(dataDir, { recursive: true });
     lock = new DatabaseSync(join(dataDir, LOCK_FILE_NAME), { timeout: 500 });
     lock.exec('BEGIN EXCLUSIVE');
+    checkStoreFile(path);
     database = new DatabaseSync(path, { timeout: 500 });
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     // keys are digests, so every insert touches another page: the default of 2 MiB would read and write the same ones again and again
     database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};`);
-    openSchema(database, path);
-    return { database, lock };
+    migrate(database);
+    return { database, lock, statements: prepare(database) };
   } catch (error) {
     database?.close();
     lock?.close();
-    if (error instanceof ShoalError) throw error;
-    throw new ShoalError('disk', `cannot open the tracker's store ${path}: ${sqliteProblem(error)}`, { cause: error });
+    throw storeProblem(error, path);
   }
 }
 
-/** What SQLite's error means to a person. */
-export function sqliteProblem(error: unknown): string {
-  const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
-  if (code === SQLITE_BUSY) return 'another tracker is using it; give this one another folder with --data';
-  if (code === SQLITE_NOTADB) return 'it is not a database; move it away, or give another folder with --data';
-  if (systemErrorCode(error) === 'EACCES') return 'this user may not write there';
-  return error instanceof Error ? error.message : String(error);
+type Row = Readonly<Record<string, unknown>>;
+
+function contentIn(row: Row): StoredContent {
+  return {
+    key: String(row['key']),
+    contentId: String(row['content_id']) as ContentId | '',
+    size: Number(row['size']),
+    sha256: String(row['sha256']),
+    chunkSize: Number(row['chunk_size']),
+    chunkCount: Number(row['chunk_count']),
+    idleSinceMs: row['idle_since_ms'] === null ? null : Number(row['idle_since_ms']),
+  };
+}
+
+function entryIn(row: Row): StoredEntry {
+  return {
+    name: String(row['name']),
+    contentKey: String(row['content_key']),
+    publishedAtMs: Number(row['published_at_ms']),
+    replicas: Number(row['replicas']),
+  };
+}
+
+/** Throws `disk` where the lists in it are none. */
+function peerIn(row: Row, path: string): StoredPeer {
+  try {
+    return {
+      key: String(row['key']),
+      kind: row['kind'] === 'plain' ? 'plain' : 'native',
+      peerId: String(row['peer_id']),
+      addresses: JSON.parse(String(row['addresses'])) as Address[],
+      dialects: JSON.parse(String(row['dialects'])) as Dialect[],
+      agent: String(row['agent']),
+      lastSeenMs: Number(row['last_seen_ms']),
+    };
+  } catch (error) {
+    throw unreadable(error, path);
+  }
 }
 
 function prepare(database: DatabaseSync) {
