@@ -109,7 +109,8 @@ export class Output {
   }
 
   #tell(line: string): void {
-    if (this.#bar === undefined) this.#stderr.write(`${line}\n`);
+    // with --json the bar has no terminal: a warning would be lost in it
+    if (this.#bar === undefined || this.json) this.#stderr.write(`${line}\n`);
     else this.#bar.log(line);
   }
 }
