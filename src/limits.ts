@@ -541,6 +541,8 @@ export const LEAVE_TIMEOUT_MS = 1_000;
 export const TRACKER_CALL_TIMEOUT_MS = 10_000;
 /** The same, while another tracker of the list is left to be asked. */
 export const TRACKER_FAILOVER_MS = 2_500;
+/** A node whose tracker has closed the connection between two calls calls again within this, at a random moment; once in a renewal's time. */
+export const TRACKER_LOST_WAIT_MS = 1_000;
 /** Bytes of one answer of a tracker. Larger: the call fails, nothing is kept. */
 export const TRACKER_ANSWER_BYTES_MAX = 64 * MiB;
 /** Manifest and chunk-map bytes a node puts into one call; the rest goes into more calls. Leaves room below CALL_BODY_BYTES_MAX. */

@@ -12,6 +12,8 @@ export interface LoadOptions {
   /** Requests a second over all connections; 0: as fast as answers come. */
   readonly rate: number;
   readonly requests: readonly Buffer[];
+  /** Ends after so many answers, if that is before the time is over. */
+  readonly answersMax?: number;
 }
 
 export interface LoadFigures {
@@ -32,7 +34,8 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 const OK = / 200 /u;
 const LENGTH = /\r\ncontent-length: *(\d+)/iu;
 
-export async function load({ port, connections, seconds, rate, requests }: LoadOptions): Promise<LoadFigures> {
+export async function load(options: LoadOptions): Promise<LoadFigures> {
+  const { port, connections, seconds, rate, requests, answersMax = Number.POSITIVE_INFINITY } = options;
   const latencies: number[] = [];
   let refused = 0;
   let reconnects = 0;
@@ -60,7 +63,8 @@ export async function load({ port, connections, seconds, rate, requests }: LoadO
         socket.write(requests[next++ % requests.length] as Buffer);
       };
       const goOn = (): void => {
-        if (stopped) {
+        if (stopped || next >= answersMax) {
+          stopped = true;
           socket.destroy();
           resolve();
         } else if (!open) dial();

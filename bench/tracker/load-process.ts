@@ -13,20 +13,27 @@ const { values } = parseArgs({
     swarms: { type: 'string', default: '100' },
     peers: { type: 'string', default: '200' },
     want: { type: 'string', default: '50' },
+    /** The first of its peers, so that two generators have different ones. */
+    first: { type: 'string', default: '0' },
+    /** The contents are there already. */
+    published: { type: 'boolean', default: false },
+    'await-signal': { type: 'boolean', default: false },
   },
 });
 const crowd = { swarms: Number(values.swarms), peersEach: Number(values.peers) };
 const port = Number(values.port);
+const first = Number(values.first);
 const connections = Number(values.connections);
+/** None of the peers that renew. */
+const PUBLISHER = 1_000_000;
 const contents = Array.from({ length: 50 }, (_, index) => requests.manifestOf(index, 256));
 
+/** Every one of them, in their order. */
 async function once(all: readonly Buffer[]): Promise<void> {
-  // one connection for each, as many as there are requests: every one is sent at least once
-  const part = 1_000;
-  for (let at = 0; at < all.length; at += part) {
-    const { refused } = await load({ port, connections: 1, seconds: 0.4, rate: 0, requests: all.slice(at, at + part) });
-    if (refused > 0) throw new Error(`${refused} calls of the preparation were refused`);
-  }
+  const how = { port, connections: 1, seconds: 60, rate: 0, requests: all, answersMax: all.length };
+  const { answers, refused } = await load(how);
+  if (answers !== all.length || refused > 0)
+    throw new Error(`of ${all.length} calls of the preparation ${answers} were answered, and ${refused} refused`);
 }
 
 function prepared(): readonly Buffer[] {
@@ -36,13 +43,13 @@ function prepared(): readonly Buffer[] {
     case 'announce':
       return requests.restAnnounces(crowd, Number(values.want));
     case 'renew':
-      return requests.renewals(crowd.peersEach, contents);
+      return requests.renewals(crowd.peersEach, contents, first);
     case 'locate':
-      return requests.locates(crowd.peersEach, contents);
+      return requests.locates(crowd.peersEach, contents, first);
     case 'mix': {
-      const located = requests.locates(crowd.peersEach, contents);
+      const located = requests.locates(crowd.peersEach, contents, first);
       return requests
-        .renewals(crowd.peersEach, contents)
+        .renewals(crowd.peersEach, contents, first)
         .flatMap((renewal, peer) => (peer % 10 === 0 ? [renewal, located[peer] as Buffer] : [renewal]));
     }
     default:
@@ -51,11 +58,21 @@ function prepared(): readonly Buffer[] {
 }
 
 if (values.what !== 'bittorrent' && values.what !== 'announce') {
-  await once(requests.registers(1, contents));
-  await once([requests.publication(0, contents)]);
-  await once(requests.registers(crowd.peersEach, contents.slice(0, 10)));
+  if (!values.published) {
+    await once(requests.registers(1, contents, PUBLISHER));
+    await once([requests.publication(PUBLISHER, contents)]);
+  }
+  await once(requests.registers(crowd.peersEach, contents.slice(0, 10), first));
 }
 const all = prepared();
+if (values['await-signal']) {
+  const begun = new Promise((resolve) => process.once('SIGUSR2', resolve));
+  // a signal alone keeps no process alive
+  const alive = setInterval(() => undefined, 1_000);
+  process.stdout.write('{"event":"prepared"}\n');
+  await begun;
+  clearInterval(alive);
+}
 // the swarms fill before the clock runs
 await load({ port, connections, seconds: 1.5, rate: 0, requests: all });
 process.stdout.write('{"event":"begins"}\n');

@@ -67,8 +67,8 @@ export function peerIdOf(peer: number): Buffer {
   return createHash('sha256').update(`peer ${peer}`).digest().subarray(0, 16);
 }
 
-export function registers(peers: number, contents: readonly Manifest[]): Buffer[] {
-  return Array.from({ length: peers }, (_, peer) =>
+export function registers(peers: number, contents: readonly Manifest[], first = 0): Buffer[] {
+  return numbers(peers, first).map((peer) =>
     rpc('Register', RegisterRequestSchema, {
       peerId: peerIdOf(peer),
       addresses: [{ host: `10.${peer >> 16}.${(peer >> 8) & 255}.${peer & 255}`, port: 4_000 }],
@@ -89,8 +89,8 @@ export function publication(peer: number, contents: readonly Manifest[]): Buffer
 }
 
 /** What a downloading node says every ten seconds: some chunks gained in one content, its links, its bytes. */
-export function renewals(peers: number, contents: readonly Manifest[]): Buffer[] {
-  return Array.from({ length: peers }, (_, peer) => {
+export function renewals(peers: number, contents: readonly Manifest[], first = 0): Buffer[] {
+  return numbers(peers, first).map((peer) => {
     const manifest = contents[peer % contents.length] as Manifest;
     const gained = Array.from({ length: 4 }, (_none, step) => (peer * 7 + step * 13) % (manifest.chunkCount - 1));
     const change = { contentId: digestBytes(manifest.contentId), gained, links: peer % 20, bytesUp: 65_536n };
@@ -98,13 +98,17 @@ export function renewals(peers: number, contents: readonly Manifest[]): Buffer[]
   });
 }
 
-export function locates(peers: number, contents: readonly Manifest[]): Buffer[] {
-  return Array.from({ length: peers }, (_, peer) =>
+export function locates(peers: number, contents: readonly Manifest[], first = 0): Buffer[] {
+  return numbers(peers, first).map((peer) =>
     rpc('Locate', LocateRequestSchema, {
       contentId: digestBytes((contents[peer % contents.length] as Manifest).contentId),
       peerId: peerIdOf(peer),
     }),
   );
+}
+
+function numbers(count: number, first: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
 }
 
 function rpc<Schema extends DescMessage>(method: string, schema: Schema, message: MessageInitShape<Schema>): Buffer {

@@ -425,3 +425,17 @@ test('what the tracker found at our addresses is told when it changes, with wher
   await announcer.settled();
   expect(reachabilities).toEqual(['unreachable 127.0.0.1:1', 'reachable 127.0.0.1:1']);
 });
+
+test('a node whose tracker has closed the connection calls again soon, and not again before its next renewal', async () => {
+  const { tracker, announcer } = createBench();
+  announcer.start();
+  await announcer.settled();
+  tracker.calls.length = 0;
+  announcer.lost();
+  await until(() => tracker.calls.includes('renew'), 'it calls');
+  announcer.lost();
+  announcer.lost();
+  announcer.touch();
+  await announcer.settled();
+  expect(tracker.calls).toEqual(['renew', 'renew']);
+});

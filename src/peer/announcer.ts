@@ -9,7 +9,7 @@ import type { Manifest } from '../content/manifest.ts';
 import type { Dialect } from '../contract/dialects.ts';
 import type { Reachability } from '../contract/reachability.ts';
 import { ShoalError } from '../errors.ts';
-import { LEAVE_TIMEOUT_MS, RENEW_MS, REPORTS_PER_CALL_MAX } from '../limits.ts';
+import { LEAVE_TIMEOUT_MS, RENEW_MS, REPORTS_PER_CALL_MAX, TRACKER_LOST_WAIT_MS } from '../limits.ts';
 import { VERSION } from '../version.ts';
 import { retryWaitMs } from './retry-wait.ts';
 import type {
@@ -97,6 +97,8 @@ export class Announcer {
   #wake: (() => void) | undefined;
   #loop: Promise<void> | undefined;
   #lastProblem: ShoalError | undefined;
+  #lostAtMs = Number.NEGATIVE_INFINITY;
+  #lostTimer: NodeJS.Timeout | undefined;
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
@@ -135,6 +137,17 @@ export class Announcer {
     this.#touch();
   }
 
+  /**
+   * The tracker may be gone: it is called soon, at a random moment, so that another one has us in time. Not again before a renewal would
+   * have come: what closes idle connections between us, as some proxies do, is not to be called all the time.
+   */
+  lost(): void {
+    const nowMs = performance.now();
+    if (!this.#registered || nowMs - this.#lostAtMs < this.#renewMs || this.#abort.signal.aborted) return;
+    this.#lostAtMs = nowMs;
+    this.#lostTimer = setTimeout(() => this.#touch(), TRACKER_LOST_WAIT_MS * this.#options.random());
+  }
+
   /** A peer has lied to us: the tracker hears of it with the next call, which is now. While it is away only the newest are kept. */
   report(report: PeerReport): void {
     this.#reports = [...this.#reports, report].slice(-REPORTS_PER_CALL_MAX);
@@ -150,6 +163,7 @@ export class Announcer {
   /** Leaves the tracker, within a moment, and ends the loop. */
   async close(): Promise<void> {
     this.#abort.abort();
+    clearTimeout(this.#lostTimer);
     this.#wake?.();
     await this.#loop;
     for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(new ShoalError('cancelled', 'the node is closing'));

@@ -136,10 +136,8 @@ class Node implements PeerNode {
       },
     });
     this.#tracker = createTrackerClient({
-      urls: options.trackerUrls,
-      findTracker: options.findTracker,
-      token: options.token,
-      tls: options.tls,
+      ...{ urls: options.trackerUrls, findTracker: options.findTracker, token: options.token, tls: options.tls },
+      onLost: () => this.#announcer.lost(),
     });
     this.#announcer = new Announcer({
       client: this.#tracker,

@@ -16,6 +16,8 @@ export interface FailoverOptions {
   readonly token?: string | undefined;
   readonly tls?: TlsFiles | undefined;
   readonly timeoutMs: number;
+  /** The tracker that is called first has closed a connection that was kept for the next call. */
+  readonly onLost?: (() => void) | undefined;
 }
 
 export interface Failover {
@@ -36,7 +38,13 @@ interface Problem {
 export function createFailover(options: FailoverOptions): Failover {
   if (options.urls.length === 0)
     throw new ShoalError('usage', 'no tracker is given', { hint: 'give one with --tracker URL' });
-  const endpoints = options.urls.map((url) => openTrackerHttp(url, options));
+  const { urls, token, tls, onLost } = options;
+  const open = (url: string): TrackerHttp => {
+    const isFirst = (): boolean => endpointAt(0) === endpoint;
+    const endpoint = openTrackerHttp(url, { token, tls, onLost: onLost && (() => isFirst() && onLost()) });
+    return endpoint;
+  };
+  const endpoints = urls.map(open);
   const closed = new AbortController();
   let current = 0;
 
@@ -77,7 +85,7 @@ export function createFailover(options: FailoverOptions): Failover {
     const url = await options.findTracker?.(signal);
     if (url === undefined || endpoints.some((endpoint) => endpoint.url === url)) return false;
     for (const earlier of endpoints.splice(options.urls.length)) earlier.close();
-    current = endpoints.push(openTrackerHttp(url, options)) - 1;
+    current = endpoints.push(open(url)) - 1;
     return true;
   };
   const signalOf = (signal: AbortSignal | undefined): AbortSignal =>

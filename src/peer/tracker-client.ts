@@ -36,6 +36,8 @@ export interface TrackerClientOptions {
   readonly token?: string | undefined;
   /** Of https: our certificate, and the authority to trust instead of the system's. */
   readonly tls?: TlsFiles | undefined;
+  /** The tracker in use has closed a connection that was kept for the next call: it has gone, or is about to. */
+  readonly onLost?: (() => void) | undefined;
   /** For each attempt of a call. */
   readonly timeoutMs?: number | undefined;
 }
@@ -161,8 +163,8 @@ export interface TrackerClient {
 }
 
 export function createTrackerClient(options: TrackerClientOptions): TrackerClient {
-  const { urls, findTracker, token, tls, timeoutMs = limits.TRACKER_CALL_TIMEOUT_MS } = options;
-  const failover = createFailover({ urls, findTracker, token, tls, timeoutMs });
+  const { urls, findTracker, token, tls, onLost, timeoutMs = limits.TRACKER_CALL_TIMEOUT_MS } = options;
+  const failover = createFailover({ urls, findTracker, token, tls, onLost, timeoutMs });
 
   const uploadManifest = async (peerId: string, manifest: Manifest, signal?: AbortSignal): Promise<void> => {
     const { bytes } = manifest;

@@ -10,10 +10,10 @@ afterEach(async () => {
 });
 
 /** A server that answers every call in this way. */
-async function answering(listener: RequestListener, token?: string): Promise<TrackerHttp> {
+async function answering(listener: RequestListener, token?: string, onLost?: () => void): Promise<TrackerHttp> {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const tracker = openTrackerHttp(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, { token });
+  const tracker = openTrackerHttp(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, { token, onLost });
   ends.push(async () => {
     tracker.close();
     server.closeAllConnections();
@@ -129,4 +129,28 @@ test('a stream is read whatever its pieces, ends when the tracker says so, and t
   await expect(collect(cut)).rejects.toMatchObject({ kind: 'connection' });
   const large = await answering((_request, response) => response.end(Buffer.from([0, 255, 255, 255, 255])));
   await expect(collect(large)).rejects.toMatchObject({ kind: 'stranger' });
+});
+
+test('a kept connection that the other side closes is told of, one that we close is not', async () => {
+  const closeIdle: (() => void)[] = [];
+  let lost = 0;
+  const { promise: isLost, resolve } = Promise.withResolvers<void>();
+  const onLost = (): void => {
+    lost++;
+    resolve();
+  };
+  const listener: RequestListener = ({ socket }, response) => {
+    closeIdle.push(() => socket.destroy());
+    response.setHeader('content-type', 'application/proto').end();
+  };
+  const tracker = await answering(listener, undefined, onLost);
+  expect(await problemOf(tracker)).toBeUndefined();
+  expect(await problemOf(tracker)).toBeUndefined();
+  for (const close of closeIdle) close();
+  await isLost;
+  expect(lost).toBe(1);
+  expect(await problemOf(tracker)).toBeUndefined();
+  tracker.close();
+  await new Promise((done) => setImmediate(done));
+  expect(lost).toBe(1);
 });

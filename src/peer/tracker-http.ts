@@ -3,6 +3,7 @@
  * tries once and judges nothing: what a tracker refused is a ShoalError, everything else a CallProblem that says what became of the call.
  */
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import type { Socket } from 'node:net';
 import { shoalErrorFromRpc } from '../contract/errors.ts';
 import { decodeMessage, encodeMessage, type InputOf, type MessageOf } from '../contract/message-codec.ts';
 import { CALLS, SERVICE_NAME, type CallName } from '../contract/messages.ts';
@@ -43,6 +44,8 @@ export interface TrackerHttp {
 export interface TrackerHttpOptions {
   readonly token?: string | undefined;
   readonly tls?: TlsFiles | undefined;
+  /** The other side has closed a connection that was kept for the next call: it has gone, or is about to. */
+  readonly onLost?: (() => void) | undefined;
 }
 
 /** Before each message of a stream: flags, and its length in 4 bytes. */
@@ -51,7 +54,7 @@ const FLAG_COMPRESSED = 1;
 const FLAG_END = 2;
 
 /** Throws `usage` for what is not an http or https URL. */
-export function openTrackerHttp(text: string, { token, tls }: TrackerHttpOptions = {}): TrackerHttp {
+export function openTrackerHttp(text: string, { token, tls, onLost }: TrackerHttpOptions = {}): TrackerHttp {
   const url = text.replace(/\/+$/u, '');
   const base = URL.parse(url);
   if (base === null || (base.protocol !== 'http:' && base.protocol !== 'https:')) {
@@ -67,6 +70,7 @@ export function openTrackerHttp(text: string, { token, tls }: TrackerHttpOptions
     maxSockets: limits.TRACKER_CONNECTIONS_MAX,
     scheduling: 'lifo',
   });
+  const kept = onLost === undefined ? undefined : watchKept(agent, onLost);
 
   const send = (name: CallName, body: Uint8Array, type: string, how: RequestOptions): ClientRequest => {
     const path = `${base.pathname === '/' ? '' : base.pathname}/${SERVICE_NAME}/${CALLS[name].method}`;
@@ -80,6 +84,7 @@ export function openTrackerHttp(text: string, { token, tls }: TrackerHttpOptions
     const { hostname, port } = base;
     const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
     const request = http.request({ ...how, agent, host, port: port || undefined, path, method: 'POST', headers });
+    if (kept !== undefined) request.once('socket', kept.taken);
     request.end(body);
     return request;
   };
@@ -115,7 +120,32 @@ export function openTrackerHttp(text: string, { token, tls }: TrackerHttpOptions
         throw asProblem(url, error);
       }
     },
-    close: () => agent.destroy(),
+    close() {
+      kept?.close();
+      agent.destroy();
+    },
+  };
+}
+
+/** Tells of connections that end while nobody uses them, but for those that we end ourselves: they were kept for too long, or we close. */
+function watchKept(agent: Agent, onLost: () => void): { readonly taken: (socket: Socket) => void; close(): void } {
+  const idle = new WeakSet<Socket>();
+  const watched = new WeakSet<Socket>();
+  let isClosed = false;
+  agent.on('free', (socket: Socket) => {
+    idle.add(socket);
+    if (watched.has(socket)) return;
+    watched.add(socket);
+    socket.once('timeout', () => watched.delete(socket));
+    socket.once('close', () => {
+      if (!isClosed && idle.has(socket) && watched.has(socket)) onLost();
+    });
+  });
+  return {
+    taken: (socket) => void idle.delete(socket),
+    close: () => {
+      isClosed = true;
+    },
   };
 }
 
