@@ -402,7 +402,7 @@ export const REPORTED_ADDRESSES_MAX = 4_096;
 export const PUBLISH_ENTRIES_PER_CALL_MAX = 1_000;
 /** Addresses a peer may announce. */
 export const ADDRESSES_PER_PEER_MAX = 8;
-/** Rows of one page of GET /files and ListFiles: default and most. */
+/** Rows of one page of GET /files, /torrents, /peers, ListFiles and ListPeers: default and most. More may be asked for and is not given. */
 export const PAGE_ROWS_DEFAULT = 1_000;
 export const PAGE_ROWS_MAX = 10_000;
 /** Registered peers, entries and (peer, content) pairs the tracker holds. More: refused with a sentence. */
@@ -443,7 +443,7 @@ export const AGENT_CHARS_MAX = 128;
 export const OFFLINE_PEERS_KEPT_MAX = 10_000;
 /** Entries one name may have. More: the oldest without a source goes, else the oldest. */
 export const ENTRY_VERSIONS_MAX = 64;
-/** Names one page of a listing may look at; a page that ends here names where to go on. Keeps a call under some 10 ms. */
+/** Names, or peers, one page of a listing may look at; a page that ends here names where to go on. Keeps a call under some 10 ms. */
 export const LIST_SCAN_NAMES_MAX = 100_000;
 /** Swarms one renewal reports on; the next renewal goes on with the others. */
 export const RENEW_NEWS_MAX = 256;

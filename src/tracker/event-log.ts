@@ -6,17 +6,19 @@
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 
-export type EventType =
-  | 'peer-joined'
-  | 'peer-left'
-  | 'entry-published'
-  | 'entry-removed'
-  | 'content-complete'
-  | 'milestone'
-  | 'peer-banned'
-  | 'replicated'
-  | 'under-replicated'
-  | 'missed';
+export const EVENT_TYPES = [
+  'peer-joined',
+  'peer-left',
+  'entry-published',
+  'entry-removed',
+  'content-complete',
+  'milestone',
+  'peer-banned',
+  'replicated',
+  'under-replicated',
+  'missed',
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
 
 export interface TrackerEvent {
   readonly id: number;
@@ -29,6 +31,8 @@ export interface WatchOptions {
   /** Go on after this event; 0: from now on. */
   readonly afterId: number;
   readonly signal: AbortSignal;
+  /** Only these, and `missed`; undefined: all. */
+  readonly types?: ReadonlySet<EventType> | undefined;
   /** Yields undefined after this much silence, so that the caller can send a sign of life. */
   readonly silenceMs?: number;
 }
@@ -76,8 +80,9 @@ export class EventLog {
     return this.#follow(options);
   }
 
-  async *#follow({ afterId, signal, silenceMs }: WatchOptions): AsyncGenerator<TrackerEvent | undefined> {
+  async *#follow({ afterId, signal, types, silenceMs }: WatchOptions): AsyncGenerator<TrackerEvent | undefined> {
     this.#subscriberCount++;
+    let silentSinceMs = this.#now();
     try {
       let nextId = afterId === 0 ? this.#nextId : afterId + 1;
       while (!signal.aborted) {
@@ -89,8 +94,14 @@ export class EventLog {
         const event = nextId < this.#nextId ? this.#ring[nextId % this.#historyMax] : undefined;
         if (event !== undefined) {
           nextId++;
-          yield event;
-        } else if (!(await this.#more(signal, silenceMs))) yield undefined;
+          const isWanted = types?.has(event.type) ?? true;
+          if (!isWanted && !(event.atMs - silentSinceMs >= (silenceMs ?? Number.POSITIVE_INFINITY))) continue;
+          silentSinceMs = event.atMs;
+          yield isWanted ? event : undefined;
+        } else if (!(await this.#more(signal, silenceMs))) {
+          silentSinceMs = this.#now();
+          yield undefined;
+        }
       }
     } finally {
       this.#subscriberCount--;

@@ -146,35 +146,43 @@ export interface ChunkPage {
   readonly nextFrom: number | undefined;
 }
 
+export interface ChunkQuery {
+  readonly from: number;
+  /** 0: as many as one page takes. */
+  readonly limit: number;
+  /** Only chunks that no more online peers have than this. */
+  readonly sourcesMax?: number | undefined;
+}
+
 export async function chunkRows(
   state: TrackerState,
   what: string,
-  page: { readonly from: number; readonly limit: number },
+  { from, limit, sourcesMax = Number.POSITIVE_INFINITY }: ChunkQuery,
   caller: Caller,
 ): Promise<ChunkPage> {
   const entry = findEntry(state, what);
   const { content } = entry;
   const manifest = await manifestOfEntry(state, entry);
-  const end = Math.min(
-    content.chunkCount,
-    page.from + Math.min(page.limit || limits.CHUNK_ROWS_MAX, limits.CHUNK_ROWS_MAX),
-  );
+  const rowsMax = Math.min(limit || limits.CHUNK_ROWS_MAX, limits.CHUNK_ROWS_MAX);
   // a bounded sample of the swarm answers "which"; "how many" is exact
   const { complete = [], partial = [] } = onlineMembers(state, content) ?? {};
   const sample = [...partial.slice(0, limits.LOCATE_SOURCES_MAX), ...complete.slice(0, limits.CHUNK_SOURCES_NAMED_MAX)]
     .map((holding) => ({ holding, address: firstAddress(holding.peer, caller) }))
     .filter(({ address }) => address !== '');
   const chunks: ChunkRow[] = [];
-  for (let index = page.from; index < end; index++) {
+  let index = from;
+  for (; index < content.chunkCount && chunks.length < rowsMax; index++) {
+    const sourceCount = content.swarm?.sourceCount(index) ?? 0;
+    if (sourceCount > sourcesMax) continue;
     const having = sample.filter(({ holding }) => holding.chunks?.has(index) ?? true);
     chunks.push({
       index,
       sha256: toHex(chunkDigest(manifest, index)),
-      sourceCount: content.swarm?.sourceCount(index) ?? 0,
+      sourceCount,
       sources: having.slice(0, limits.CHUNK_SOURCES_NAMED_MAX).map(({ address }) => address),
     });
   }
-  return { entry: viewEntry(entry), chunks, nextFrom: end < content.chunkCount ? end : undefined };
+  return { entry: viewEntry(entry), chunks, nextFrom: index < content.chunkCount ? index : undefined };
 }
 
 /** The entry and its manifest. Throws `no-such-name` for an entry that was announced without one. */
@@ -206,13 +214,46 @@ export interface PeerView {
   readonly names: readonly string[];
 }
 
-export function peers(
-  state: TrackerState,
-  page: { readonly limit: number; readonly after: string },
-  caller: Caller,
-): { readonly peers: readonly PeerView[]; readonly nextAfter: string } {
-  const found = state.roster.page(pageRows(page.limit), page.after);
+/** Which peers; what is left out does not matter. */
+export interface PeerQuery {
+  readonly limit: number;
+  /** `nextAfter` of the page before. */
+  readonly after: string;
+  /** Part of its id, an address or its agent, in any case. */
+  readonly query?: string | undefined;
+  readonly online?: boolean | undefined;
+  readonly banned?: boolean | undefined;
+  readonly volunteer?: boolean | undefined;
+  /** `name`, `name@hex`, or a contentId: who is online and has it, or some of it. */
+  readonly what?: string | undefined;
+}
+
+export interface PeerListing {
+  readonly peers: readonly PeerView[];
+  readonly nextAfter: string;
+}
+
+/** In the order in which the tracker first heard of them, which never changes: paging misses nobody who stays. Throws `no-such-name`. */
+export function peers(state: TrackerState, query: PeerQuery, caller: Caller): PeerListing {
+  const found = state.roster.page(pageRows(query.limit), query.after, wantedPeers(state, query, caller));
   return { peers: found.peers.map((peer) => viewPeer(state, peer, caller)), nextAfter: found.nextAfter };
+}
+
+function wantedPeers(state: TrackerState, query: PeerQuery, caller: Caller): (peer: PeerRecord) => boolean {
+  const { online, banned, volunteer, what } = query;
+  const content = what === undefined ? undefined : findEntry(state, what).content;
+  const part = query.query?.toLowerCase();
+  return (peer) =>
+    (content === undefined || peer.holdings.has(content)) &&
+    (online === undefined || state.roster.isOnline(peer) === online) &&
+    (banned === undefined || state.reports.isBanned(peer) === banned) &&
+    (volunteer === undefined || (peer.offer !== undefined) === volunteer) &&
+    (part === undefined || saysOfItself(peer, part, caller));
+}
+
+function saysOfItself({ peerId, agent, addresses }: PeerRecord, part: string, caller: Caller): boolean {
+  if (peerId.includes(part) || agent.toLowerCase().includes(part)) return true;
+  return addressesFor(addresses, caller.observedHost).some((address) => formatAddress(address).includes(part));
 }
 
 function viewPeer(state: TrackerState, peer: PeerRecord, caller: Caller): PeerView {

@@ -273,15 +273,15 @@ export async function createRegistry(options: RegistryOptions) {
     versions: (what: string) => lookups.versions(state, what),
     /** Whether anything goes by this name; an ambiguous one counts. */
     has: isKnown,
-    async chunkRows(what: string, page: { readonly from: number; readonly limit: number }, caller: Caller) {
+    async chunkRows(what: string, query: lookups.ChunkQuery, caller: Caller) {
       settle();
-      return lookups.chunkRows(state, what, page, caller);
+      return lookups.chunkRows(state, what, query, caller);
     },
     describe: (what: string) => lookups.describe(state, what),
     manifest: (contentId: ContentId): Promise<Manifest> => lookups.manifestOf(state, contentId),
-    peers(page: { readonly limit: number; readonly after: string }, caller: Caller) {
+    peers(query: lookups.PeerQuery, caller: Caller) {
       settle();
-      return lookups.peers(state, page, caller);
+      return lookups.peers(state, query, caller);
     },
 
     figures(): RegistryFigures {

@@ -172,13 +172,18 @@ export class Roster {
     }
   }
 
-  page(limit: number, after: string): PeerPage {
+  /** Those that are wanted. A page that has looked at very many ends early, and says where to go on. */
+  page(limit: number, after: string, isWanted: (peer: PeerRecord) => boolean): PeerPage {
     const afterSequence = Number(after) || 0;
     const peers: PeerRecord[] = [];
+    let looked = 0;
+    let last = 0;
     for (const peer of this.#peers.values()) {
       if (peer.sequence <= afterSequence) continue;
-      if (peers.length >= limit) return { peers, nextAfter: String(peers.at(-1)?.sequence ?? '') };
-      peers.push(peer);
+      if (peers.length >= limit || looked >= limits.LIST_SCAN_NAMES_MAX) return { peers, nextAfter: String(last) };
+      looked++;
+      last = peer.sequence;
+      if (isWanted(peer)) peers.push(peer);
     }
     return { peers, nextAfter: '' };
   }

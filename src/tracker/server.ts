@@ -20,7 +20,8 @@ import { guardRest, guardRpc } from './frontends/guard.ts';
 import { createHotPath } from './frontends/hot-path.ts';
 import { countCalls, createMetrics, type Metrics } from './frontends/metrics.ts';
 import { installErrorHandlers, refuseBrokenRequest, connectionRefusal, sendError } from './frontends/rest-errors.ts';
-import { callerOf, restRoutes } from './frontends/rest.ts';
+import { callerOf } from './frontends/rest-request.ts';
+import { restRoutes } from './frontends/rest.ts';
 import { callIdKey, callIdOf, tellCallIds, tellRpcCallId } from './frontends/call-id.ts';
 import { callerKey, rpcRoutes } from './frontends/rpc.ts';
 import { createOnePort, type OnePort, type OnePortOptions } from './one-port.ts';
@@ -174,7 +175,7 @@ export async function createTrackerApp(parts: AppParts): Promise<FastifyInstance
   countCalls(app, metrics);
   const rest = { registry, metrics, closing };
   await app.register(restRoutes, rest);
-  await app.register(docsRoutes, { describe: (docs) => docs.register(restRoutes, rest) });
+  await app.register(docsRoutes, { describe: (docs) => docs.register(restRoutes, { ...rest, isDescribed: true }) });
   await app.register(fastifyConnectPlugin, {
     ...rpcOf(parts),
     contextValues: (request) => createContextValues().set(callerKey, callerOf(request)).set(callIdKey, request.id),

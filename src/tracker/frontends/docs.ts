@@ -6,7 +6,17 @@
 // oxlint-disable oxc/no-async-endpoint-handlers -- the rule is about Express; Fastify awaits its handlers
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify';
 import { VERSION } from '../../version.ts';
+import { EventSchema } from './event-schema.ts';
 import { installErrorHandlers } from './rest-errors.ts';
+
+/** The page is a plugin's, which does not describe itself. */
+const PAGE = {
+  operationId: 'docs',
+  summary: 'This description as a page, to try the calls on',
+  tags: ['service'],
+  security: [],
+  responses: { '200': { description: 'The page', content: { 'text/html': { schema: { type: 'string' as const } } } } },
+};
 
 export interface DocsOptions {
   /** Registers the routes to be described. */
@@ -45,10 +55,39 @@ async function createDocs(describe: DocsOptions['describe']): Promise<FastifyIns
         title: 'Shoal tracker',
         version: VERSION,
         description: 'Who has what. Peers use the RPC shoal.v1.TrackerService on the same port.',
+        license: { name: 'MIT', identifier: 'MIT' },
       },
+      servers: [{ url: '/', description: 'This tracker' }],
+      tags: [
+        { name: 'plain', description: 'For clients that announce files and serve them by the range dialect' },
+        { name: 'files', description: 'The catalogue' },
+        { name: 'peers', description: 'Who is here' },
+        { name: 'service', description: 'The tracker itself' },
+      ],
+      paths: { '/docs': { get: PAGE } },
+      components: {
+        schemas: { Event: EventSchema },
+        securitySchemes: {
+          token: { type: 'http', scheme: 'bearer', description: 'Only a private tracker wants one' },
+        },
+      },
+      security: [{}, { token: [] }],
     },
   });
   await app.register(ui.default, { routePrefix: '/docs' });
+  app.get(
+    '/openapi.json',
+    {
+      schema: {
+        operationId: 'openapi',
+        summary: 'This description',
+        tags: ['service'],
+        security: [],
+        response: { 200: { type: 'object', additionalProperties: true } },
+      },
+    },
+    () => app.swagger(),
+  );
   await describe(app);
   await app.ready();
   return app;

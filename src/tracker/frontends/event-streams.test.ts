@@ -39,8 +39,8 @@ afterEach(async () => {
 });
 
 /** Server-sent events as they come; the reader takes from the connection only what it is asked for. */
-async function* serverSent(signal: AbortSignal): AsyncGenerator<Seen> {
-  const response = await fetch(`${url}/events`, { signal });
+async function* serverSent(signal: AbortSignal, query = ''): AsyncGenerator<Seen> {
+  const response = await fetch(`${url}/events${query}`, { signal });
   let text = '';
   for await (const part of response.body ?? []) {
     text += Buffer.from(part).toString();
@@ -143,4 +143,35 @@ describe.each([
       Array.from({ length: limits.EVENT_HISTORY_MAX }, (_, at) => resumesAfter + 1 + at),
     );
   });
+});
+
+test('whoever asks for some types of event gets those, and word of what it missed', async () => {
+  const stop = new AbortController();
+  const events = serverSent(stop.signal, '?type=peer-left,entry-published&after=1');
+  const types: string[] = [];
+  for (const act of [
+    async () => undefined,
+    async () => undefined,
+    async () => bench.publish(bench.join(1), 'big.bin', big),
+    async () => bench.registry.leave(peerIdOf(1)),
+  ]) {
+    await act();
+    types.push(((await events.next()).value as Seen).type);
+  }
+  expect(types).toEqual(['opened', 'missed', 'entry-published', 'peer-left']);
+  stop.abort();
+});
+
+test('whoever watches for what does not happen gets signs of life while other things do', async () => {
+  const stop = new AbortController();
+  const { events: log } = bench.registry;
+  const types = new Set(['peer-banned'] as const);
+  const events = log.watch({ afterId: 0, signal: stop.signal, types, silenceMs: 1_000 });
+  const next = events.next();
+  for (let second = 0; second < 3; second++) {
+    bench.clock.nowMs += 600;
+    log.append('milestone', {});
+  }
+  expect(await next).toEqual({ done: false, value: undefined });
+  stop.abort();
 });

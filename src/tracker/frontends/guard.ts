@@ -3,7 +3,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import type { FastifyInstance } from 'fastify';
 import { ShoalError } from '../../errors.ts';
 import type { Access, Need } from '../access.ts';
-import { callerOf } from './rest.ts';
+import { callerOf } from './rest-request.ts';
 import { callerKey } from './rpc.ts';
 import { toConnectError } from './rpc-errors.ts';
 

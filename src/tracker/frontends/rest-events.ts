@@ -2,13 +2,15 @@
 import type { FastifyReply } from 'fastify';
 import { once } from 'node:events';
 import * as limits from '../../limits.ts';
-import type { TrackerEvent } from '../event-log.ts';
+import type { EventType, TrackerEvent } from '../event-log.ts';
 import type { Registry } from '../registry.ts';
 import { isoTime } from './rest-views.ts';
 
 export interface EventStreamOptions {
   readonly registry: Registry;
   readonly afterId: number;
+  /** Undefined: all. */
+  readonly types: ReadonlySet<EventType> | undefined;
   /** Ends every stream. */
   readonly closing: AbortSignal;
 }
@@ -20,11 +22,11 @@ export function eventData(event: TrackerEvent): string {
 
 export async function streamEvents(
   reply: FastifyReply,
-  { registry, afterId, closing }: EventStreamOptions,
+  { registry, afterId, types, closing }: EventStreamOptions,
 ): Promise<void> {
   const gone = new AbortController();
   const signal = AbortSignal.any([gone.signal, closing]);
-  const events = registry.events.watch({ afterId, signal, silenceMs: limits.EVENT_KEEPALIVE_MS });
+  const events = registry.events.watch({ afterId, signal, types, silenceMs: limits.EVENT_KEEPALIVE_MS });
   reply.hijack();
   const { raw } = reply;
   raw.once('close', () => gone.abort());

@@ -2,15 +2,26 @@
  * The shapes of the REST calls as JSON Schema, for validation, for the API description, and (by `SchemaTypes`) for the compiler. Names,
  * hosts and digests are judged by the registry. Plain literals: a schema builder would double the time a tracker takes to start.
  */
-import type { FastifyTypeProvider } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from 'fastify';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { XStatic } from 'typebox/schema';
 import * as limits from '../../limits.ts';
+import { EVENT_TYPES } from '../event-log.ts';
 
 /** Lets Fastify derive the types of bodies, queries and answers from the schemas below. */
 export interface SchemaTypes extends FastifyTypeProvider {
   validator: XStatic<this['schema']>;
   serializer: XStatic<this['schema']>;
 }
+
+/** The app as the routes see it. */
+export type RestApp = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  SchemaTypes
+>;
 
 const Text = { type: 'string' } as const;
 const Count = { type: 'integer' } as const;
@@ -184,13 +195,27 @@ export const ChunkAnswer = {
   },
 } as const;
 
-export const FileOrChunkAnswer = { anyOf: [FileAnswer, ChunkAnswer] } as const;
+/** Of the paths that end in a name. */
+export const NameInPath = {
+  type: 'object',
+  required: ['name'],
+  properties: {
+    name: {
+      type: 'string',
+      description: 'With its slashes as they are or as %2F; name@hex finds an older entry, a contentId that content',
+    },
+  },
+} as const;
 
 export const ChunksQuery = {
   type: 'object',
   properties: {
     from: { ...Digits, description: 'First chunk, from 0' },
-    limit: { ...Digits, description: `Chunks, at most ${limits.CHUNK_ROWS_MAX}` },
+    limit: { ...Digits, description: `Chunks, at most ${limits.CHUNK_ROWS_MAX}, which is the default` },
+    max_sources: {
+      ...Digits,
+      description: 'Only chunks that no more online peers have than this; 0: those nobody has',
+    },
   },
 } as const;
 
@@ -203,11 +228,44 @@ export const DescriptorList = {
   },
 } as const;
 
+export const Descriptor = {
+  type: 'object',
+  required: ['file_name', 'total_pieces', 'size', 'sha256', 'chunk_size', 'content', 'links', 'pieces'],
+  properties: {
+    file_name: Text,
+    total_pieces: Count,
+    size: Size,
+    sha256: Text,
+    chunk_size: Count,
+    content: { ...Text, description: 'contentId' },
+    links: { type: 'object', required: ['file', 'chunks'], properties: { file: Text, chunks: Text } },
+    pieces: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['number', 'hash'],
+        properties: { number: { ...Count, description: 'From 1' }, hash: { ...Text, description: 'SHA-256' } },
+      },
+    },
+  },
+} as const;
+
+const Flag = { type: 'string', enum: ['true', 'false'] } as const;
+
 export const PeersQuery = {
   type: 'object',
   properties: {
-    limit: { ...Digits, description: `Rows, at most ${limits.PAGE_ROWS_MAX}` },
-    after: { ...Digits, description: 'From the link of the page before' },
+    q: { type: 'string', maxLength: limits.NAME_BYTES_MAX, description: 'Part of the id, an address or the agent' },
+    state: { type: 'string', enum: ['online', 'offline'] },
+    file: {
+      type: 'string',
+      maxLength: limits.NAME_BYTES_MAX + 65,
+      description: 'Only peers that have this file or some of it: a name, name@hex or a contentId; 404 when unknown',
+    },
+    banned: { ...Flag, description: 'Only peers that are, or are not, named to nobody for a while' },
+    volunteer: { ...Flag, description: 'Only peers that offer, or do not offer, space for replicas' },
+    limit: { ...Digits, description: `Rows, at most ${limits.PAGE_ROWS_MAX}; default ${limits.PAGE_ROWS_DEFAULT}` },
+    after: { ...Digits, description: 'From the link of the page before; good while the tracker runs' },
   },
 } as const;
 
@@ -244,7 +302,14 @@ export const PeerList = {
 
 export const EventsQuery = {
   type: 'object',
-  properties: { after: { ...Digits, description: 'Go on after this event' } },
+  properties: {
+    after: { ...Digits, description: 'Go on after this event' },
+    type: {
+      type: 'string',
+      maxLength: 256,
+      description: `Only these types, divided by commas, of ${EVENT_TYPES.join(', ')}; missed always comes`,
+    },
+  },
 } as const;
 
 export const Failure = {
@@ -257,4 +322,20 @@ export const Failure = {
       properties: { code: Text, message: Text, hint: Text },
     },
   },
+} as const;
+/** What every call may be answered instead. */
+export const failures = { '4xx': Failure, '5xx': Failure } as const;
+
+/** Read by the handler, which also takes what is no header of this kind: a browser's own EventSource sets it. */
+export const EventsHeaders = {
+  type: 'object',
+  properties: { 'last-event-id': { type: 'string', description: 'Go on after this event; goes before the query' } },
+} as const;
+export const EventStream = {
+  description: 'Blocks of id, event and data; a comment where nothing has happened for a while',
+  content: { 'text/event-stream': { schema: Text } },
+} as const;
+export const MetricsText = {
+  description: 'In the text format of Prometheus',
+  content: { 'text/plain': { schema: Text } },
 } as const;

@@ -197,6 +197,79 @@ describe('the other calls', () => {
     ]);
   });
 
+  test('peers are found by what they say of themselves, their state, and what they have', async () => {
+    await announce();
+    bench.volunteer(5, { offeredBytes: 9, usedBytes: 0 });
+    bench.join(3);
+    bench.registry.leave('0'.repeat(31) + '3');
+    const ports = async (query: string): Promise<number[]> =>
+      (await get(`/peers?${query}`)).json<{ port: number }[]>().map(({ port }) => port);
+    expect(await ports('')).toEqual([9001, 9002, 7001, 9005, 9003]);
+    expect(await ports('state=offline')).toEqual([9003]);
+    expect(await ports('state=online&q=10.0.0.1')).toEqual([9001, 9002]);
+    expect(await ports('q=:7001')).toEqual([7001]);
+    expect(await ports(`q=${'0'.repeat(31)}5`)).toEqual([9005]);
+    expect(await ports('q=TEST')).toEqual([9001, 9002, 9005, 9003]);
+    expect(await ports('volunteer=true')).toEqual([9005]);
+    expect(await ports('volunteer=false&banned=false&state=online')).toEqual([9001, 9002, 7001]);
+    expect(await ports('banned=true')).toEqual([]);
+    for (const file of ['data/set%20one/big.bin', big.contentId, `data/set%20one/big.bin@${big.contentId.slice(0, 6)}`])
+      expect(await ports(`file=${file}`)).toEqual([9001, 9002]);
+    expect(await ports('file=KTMT.pdf')).toEqual([7001]);
+    expect((await get('/peers?file=nothing')).statusCode).toBe(404);
+  });
+
+  test('whoever pages sees all who stay once, whatever else comes and goes', async () => {
+    const id = (number: number): string => number.toString(16).padStart(32, '0');
+    for (let number = 10; number < 30; number++) bench.join(number);
+    const seen: number[] = [];
+    let next: string | undefined = '/peers?limit=4&state=online';
+    for (let page = 0; next !== undefined; page++) {
+      const answer = await get(next);
+      seen.push(...answer.json<{ port: number }[]>().map(({ port }) => port));
+      next = /<(.*)>; rel="next"/u.exec(String(answer.headers['link']))?.[1];
+      if (page > 3) continue;
+      // before and behind the cursor: some go, some come anew, and one that has gone comes back to its place
+      bench.registry.leave(id(11 + page));
+      bench.registry.leave(id(28 - page));
+      bench.join(100 + page);
+      bench.join(28 - page);
+    }
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toEqual(expect.arrayContaining(Array.from({ length: 15 }, (_, at) => 9015 + at)));
+
+    for (const name of ['b', 'd', 'f', 'h']) await bench.publish(id(20), name, manifestOf(name));
+    const first = await get('/files?limit=2');
+    expect(first.json<{ name: string }[]>().map(({ name }) => name)).toEqual(['b', 'd']);
+    await bench.registry.unpublish(id(20), ['b']);
+    for (const name of ['a', 'e']) await bench.publish(id(20), name, manifestOf(name));
+    const second = await get(/<(.*)>; rel="next"/u.exec(String(first.headers['link']))?.[1] ?? '');
+    expect(second.json<{ name: string }[]>().map(({ name }) => name)).toEqual(['data/set one/big.bin', 'e']);
+  });
+
+  test('more rows than a page takes are not given, and the next page is named', async () => {
+    bench.join(3);
+    for (let number = 0; number < limits.PAGE_ROWS_DEFAULT; number++) bench.join(1_000 + number);
+    const page = await get('/peers');
+    expect(page.json()).toHaveLength(limits.PAGE_ROWS_DEFAULT);
+    expect(page.headers['link']).toContain('rel="next"');
+    expect((await get('/peers?limit=9999999999999999')).json()).toHaveLength(limits.PAGE_ROWS_DEFAULT + 3);
+  });
+
+  test('chunks are found by how many have them', async () => {
+    const page = async (query: string): Promise<{ indexes: number[]; next: number | null }> => {
+      const url = `/file/data/set%20one/big.bin/chunks?${query}`;
+      const { chunks, next_from: next } = (await get(url)).json<{ chunks: { index: number }[]; next_from: number }>();
+      return { indexes: chunks.map(({ index }) => index), next };
+    };
+    expect(await page('max_sources=1')).toEqual({ indexes: [0, 2, 3, 4], next: null });
+    expect(await page('max_sources=1&limit=2')).toEqual({ indexes: [0, 2], next: 3 });
+    expect(await page('max_sources=1&limit=2&from=3')).toEqual({ indexes: [3, 4], next: null });
+    expect(await page('max_sources=0')).toEqual({ indexes: [], next: null });
+    bench.registry.leave('0'.repeat(31) + '1');
+    expect(await page('max_sources=0')).toEqual({ indexes: [0, 2, 3, 4], next: null });
+  });
+
   test('service calls answer', async () => {
     expect((await get('/healthz')).json()).toEqual({ ok: true });
     expect((await get('/readyz')).json()).toEqual({ ok: true });
@@ -210,7 +283,7 @@ describe('the other calls', () => {
     expect(again.body).toBe(openapi.body);
     const { paths } = openapi.json<{ paths: Record<string, { post?: { requestBody: object } }> }>();
     expect(Object.keys(paths)).toEqual(
-      expect.arrayContaining(['/announce', '/complete', '/files', '/file/{*}', '/peers', '/events']),
+      expect.arrayContaining(['/announce', '/complete', '/files', '/file/{name}', '/peers', '/events']),
     );
     expect(JSON.stringify(paths['/announce']?.post?.requestBody)).toContain('sha256');
     const page = await get('/docs');
@@ -315,6 +388,11 @@ describe('bad input', () => {
     '/files?limit=-1',
     '/files?all=yes',
     '/peers?after=x',
+    '/peers?state=asleep',
+    '/peers?banned=1',
+    '/file/KTMT.pdf/chunks?max_sources=-1',
+    '/events?type=joined',
+    '/events?after=x',
     '/file/KTMT.pdf/chunks?from=-1',
   ])('%s is 400', async (url) => {
     await announce();

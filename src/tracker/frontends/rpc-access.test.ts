@@ -23,6 +23,7 @@ afterEach(() => tracker.close());
 const transports: readonly [string, (baseUrl: string) => Transport][] = [
   ['gRPC over HTTP/2', (baseUrl) => createGrpcTransport({ baseUrl })],
   ['gRPC-Web over HTTP/1.1', (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: '1.1' })],
+  ['Connect over HTTP/1.1', (baseUrl) => createConnectTransport({ baseUrl, httpVersion: '1.1' })],
   ['Connect over HTTP/2', (baseUrl) => createConnectTransport({ baseUrl, httpVersion: '2' })],
 ];
 
@@ -38,6 +39,7 @@ describe.each(transports)('%s', (_name, transport) => {
   test.each([
     ['no token', {}],
     ['a wrong token', showing('another-secret-of-somebody')],
+    ['the token without its scheme', { headers: { authorization: PUBLISH } }],
     ['only the part that publishes', showing('the-part-that-publishes')],
   ])('with %s every call is UNAUTHENTICATED', async (_what, call) => {
     const client = rpc();
