@@ -22,6 +22,8 @@ import type { Uploader } from './uploader.ts';
 /** Where a session's chunks are. Reads fill `into` with exactly the chunk's bytes. */
 export interface ChunkStore {
   read(chunkIndex: number, into: Uint8Array): Promise<void>;
+  /** Fills `into` with bytes of a chunk from `offset` within it on, if that takes no waiting; false: `read` has to. */
+  readAtOnce?(chunkIndex: number, offset: number, into: Uint8Array): boolean;
   /** Absent for contents that are complete and only served. */
   write?(chunkIndex: number, bytes: SharedBytes): Promise<void>;
 }
@@ -491,6 +493,7 @@ export class ContentSession {
       byteCount: chunkBytes(this.layout, chunkIndex),
       bufferBytes: this.layout.chunkSize,
       read: (into) => this.#store.read(chunkIndex, into),
+      readAtOnce: (offset, into) => this.#store.readAtOnce?.(chunkIndex, offset, into) ?? false,
       sent: (byteCount, last) => this.#post({ type: 'sent', link, requestId, byteCount, last }),
       ended: (why, cause) => {
         if (why === 'unreadable') this.#options.events.diskProblem?.(ShoalError.from(cause), chunkIndex);

@@ -43,6 +43,7 @@ import { findContent, type WantedContent } from './find-content.ts';
 import type { FolderGetHost } from './get-folder.ts';
 import { runGet, type GetHost } from './get-job.ts';
 import { ownAddresses } from './own-addresses.ts';
+import { readerStore } from './reader-store.ts';
 import { Sessions, type OpenSession } from './sessions.ts';
 import type { SharedLibrary } from './shared-library.ts';
 import type { Volunteer, VolunteerHost } from './volunteer.ts';
@@ -365,7 +366,7 @@ class Node implements PeerNode {
       kind: 'served',
       layout: manifest,
       have: Bitfield.full(manifest.chunkCount),
-      store: { read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) },
+      store: readerStore(reader),
       verify: () => Promise.resolve({ ok: true }),
       order: 'rarest',
       single: false,
@@ -402,7 +403,7 @@ class Node implements PeerNode {
       keepFor: async ({ manifest }, session, path) => {
         if (manifest === undefined) return;
         const reader = await this.#finished.open(path, manifest);
-        session.useStore({ read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) });
+        session.useStore(readerStore(reader));
       },
     };
   }
@@ -491,6 +492,7 @@ class Node implements PeerNode {
       wanted: chunks,
       store: {
         read: async (chunkIndex, into) => void (await partial.read(chunkIndex, into)),
+        readAtOnce: (chunkIndex, offset, into) => partial.readAtOnce?.(chunkIndex, offset, into) ?? false,
         write: (chunkIndex, bytes) => partial.write(chunkIndex, bytes),
       },
       verify:
@@ -523,7 +525,7 @@ class Node implements PeerNode {
       kind: 'kept',
       layout: manifest,
       have,
-      store: { read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) },
+      store: readerStore(reader),
       verify: () => Promise.resolve({ ok: true }),
       order: 'rarest',
       single: false,
@@ -551,7 +553,7 @@ class Node implements PeerNode {
     }
     const shared = await this.#shared?.adopt(path, manifest);
     const reader = shared?.reader ?? (await this.#finished.open(path, manifest));
-    session.useStore({ read: async (chunkIndex, into) => void (await reader.readChunk(chunkIndex, into)) });
+    session.useStore(readerStore(reader));
     const open = this.#sessions.get(manifest.contentId);
     // the library's own sessions close when nobody asks for them, or when their file is withdrawn
     if (open !== undefined) open.kind = shared === undefined ? 'kept' : 'served';

@@ -16,7 +16,7 @@ import type { ProgressMeter } from './progress.ts';
 import type { Located, TrackerClient, TrackerSource } from './tracker-client.ts';
 
 /** Where chunks go, and are read from again. */
-export type ChunkPlace = Pick<PartialFile, 'have' | 'read' | 'write'>;
+export type ChunkPlace = Pick<PartialFile, 'have' | 'read' | 'write'> & Partial<Pick<PartialFile, 'readAtOnce'>>;
 
 /** What a transfer needs of its node. */
 export interface TransferHost {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
 import type { IncomingFragment } from '../swarm/requests.ts';
 import { createSendBuffers } from './chunk-buffers.ts';
@@ -14,6 +14,8 @@ class HeldLink implements PeerLink {
   readonly key: string;
   readonly address = 'held.test:1';
   readonly held: (() => void)[] = [];
+  /** Of the fragments that are held. */
+  readonly bytes: Uint8Array[] = [];
   readonly fragments: IncomingFragment[] = [];
   readonly #order: string[];
 
@@ -28,15 +30,17 @@ class HeldLink implements PeerLink {
 
   send(): void {}
 
-  sendFragment(fragment: IncomingFragment, _bytes: Uint8Array, flushed: () => void): void {
+  sendFragment(fragment: IncomingFragment, bytes: Uint8Array, flushed: () => void): void {
     this.#order.push(this.key);
     this.fragments.push(fragment);
+    this.bytes.push(bytes);
     this.held.push(flushed);
   }
 
   close(): void {}
 
   flush(count = this.held.length): void {
+    this.bytes.splice(0, count);
     for (const flushed of this.held.splice(0, count)) flushed();
   }
 }
@@ -156,6 +160,67 @@ test('a send that is out already is not stopped any more', async () => {
   uploader.stop(link, 1);
   link.flush();
   expect(told).toEqual(['a1 10 last']);
+  expect(buffers.takenCount).toBe(0);
+});
+
+/** Fills with what belongs to each place, as long as that is before `inMemoryBytes`. */
+const atOnce =
+  (inMemoryBytes: number) =>
+  (offset: number, into: Uint8Array): boolean => {
+    if (offset + into.length > inMemoryBytes) return false;
+    fillFrom(offset, into);
+    return true;
+  };
+
+function fillFrom(offset: number, into: Uint8Array): void {
+  for (let at = 0; at < into.length; at++) into[at] = ((offset + at) * 31) >> 4;
+}
+
+test('what is in memory is read a fragment at a time, just before it leaves, into few buffers', async () => {
+  const { uploader, order, told, send, buffers } = createBench();
+  const link = new HeldLink('a', order);
+  const read = vi.fn(() => Promise.resolve());
+  send(link, 1, { readAtOnce: atOnce(CHUNK), read });
+  expect(link.fragments).toEqual([]);
+  await turn();
+  expect(buffers.takenCount).toBe(FULL);
+  while (link.held.length > 0) {
+    const [bytes, wanted] = [link.bytes[0] as Uint8Array, new Uint8Array(FRAGMENT_BYTES_MAX)];
+    fillFrom((link.fragments.length - link.held.length) * FRAGMENT_BYTES_MAX, wanted);
+    expect(Buffer.compare(bytes, wanted)).toBe(0);
+    link.flush(1);
+    uploader.pump();
+    expect(buffers.takenCount).toBe(link.held.length);
+  }
+  expect(read).not.toHaveBeenCalled();
+  expect(told.at(-1)).toMatch(/last$/u);
+  expect(buffers.takenCount).toBe(0);
+});
+
+test('what is not in memory is waited for from there on, and nothing of it is sent twice', async () => {
+  const { uploader, order, told, send, buffers } = createBench();
+  const [link, other] = [new HeldLink('a', order), new HeldLink('b', order)];
+  const reading = Promise.withResolvers<void>();
+  const read = async (into: Uint8Array): Promise<void> => {
+    await reading.promise;
+    fillFrom(0, into);
+  };
+  send(link, 1, { readAtOnce: atOnce(3 * FRAGMENT_BYTES_MAX), read });
+  send(other, 1, { readAtOnce: atOnce(CHUNK) });
+  await turn();
+  expect(link.fragments).toHaveLength(3);
+  expect(other.fragments).toHaveLength(FULL);
+  expect(uploader.facts(buffers)).toMatchObject({ readingCount: 1, sendingCount: 1 });
+  reading.resolve();
+  await turn();
+  const wanted = new Uint8Array(FRAGMENT_BYTES_MAX);
+  fillFrom(3 * FRAGMENT_BYTES_MAX, wanted);
+  expect(Buffer.compare(link.bytes[3] as Uint8Array, wanted)).toBe(0);
+  drain(uploader, link, other);
+  expect(link.fragments.map(({ offset }) => offset)).toEqual(
+    Array.from({ length: CHUNK / FRAGMENT_BYTES_MAX }, (_, index) => index * FRAGMENT_BYTES_MAX),
+  );
+  expect(told.filter((one) => one.endsWith('last'))).toHaveLength(2);
   expect(buffers.takenCount).toBe(0);
 });
 

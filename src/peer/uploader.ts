@@ -1,5 +1,6 @@
 /**
- * Sends chunks: reads each into a pooled buffer and hands its fragments to the links in the order of fair-turns.ts,
+ * Sends chunks: hands their fragments to the links in the order of fair-turns.ts, each read just before it leaves into memory that the
+ * one before has just left, so that it is still in the caches; a chunk that is not in the kernel's memory is read whole beforehand. Sends are
  * held back by the token bucket of the upload limit, by the paces that receivers ask for, and by links whose kernel is full. One
  * uploader serves all contents of a node, so that the limit holds for the node.
  */
@@ -20,6 +21,8 @@ export interface ChunkSend {
   readonly byteCount: number;
   /** Size of the buffer to take from the pool: the content's chunk size. */
   readonly bufferBytes: number;
+  /** Fills a buffer with the chunk's bytes from `offset` on, if that takes no waiting. Absent, or false: `read` has to. */
+  readAtOnce?(offset: number, into: Uint8Array): boolean;
   /** Fills the buffer with the chunk's bytes. */
   read(into: Uint8Array): Promise<void>;
   /** The kernel has taken these bytes. */
@@ -30,7 +33,8 @@ export interface ChunkSend {
 
 interface Active {
   readonly send: ChunkSend;
-  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** All of the chunk, where it has to be read beforehand. */
+  buffer: Uint8Array<ArrayBuffer> | undefined;
   state: 'reading' | 'sending' | 'over';
   /** Next byte to hand to the link. */
   offset: number;
@@ -41,6 +45,12 @@ interface Active {
   ended: { readonly why: 'stopped' | 'unreadable'; readonly cause: unknown } | undefined;
   /** Its owner has heard the last of it. */
   settled: boolean;
+}
+
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** The buffer to give back when the link has let go; undefined: it is the chunk's. */
+  readonly own: Uint8Array<ArrayBuffer> | undefined;
 }
 
 export class Uploader {
@@ -55,6 +65,7 @@ export class Uploader {
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #pumping = false;
+  #pumpScheduled = false;
 
   /** @param clock milliseconds that never go back. */
   constructor(buffers: ChunkBuffers, bytesPerSecond: number, clock: () => number) {
@@ -103,8 +114,8 @@ export class Uploader {
   start(send: ChunkSend): void {
     const active: Active = {
       send,
-      buffer: this.#buffers.take(send.bufferBytes),
-      state: 'reading',
+      buffer: undefined,
+      state: 'sending',
       offset: 0,
       unflushed: 0,
       stopping: false,
@@ -112,11 +123,26 @@ export class Uploader {
       settled: false,
     };
     this.#active.add(send.content, active);
-    void this.#read(active);
+    if (send.readAtOnce === undefined) void this.#read(active);
+    else this.#pumpSoon();
   }
 
+  /** Once for all that begins in this turn. */
+  #pumpSoon(): void {
+    if (this.#pumpScheduled) return;
+    this.#pumpScheduled = true;
+    queueMicrotask(() => {
+      this.#pumpScheduled = false;
+      this.pump();
+    });
+  }
+
+  /** Reads all of the chunk; what is sent already is read again, and costs little where it is in memory. */
   async #read(active: Active): Promise<void> {
-    const { send, buffer } = active;
+    const { send } = active;
+    const buffer = this.#buffers.take(send.bufferBytes);
+    active.buffer = buffer;
+    active.state = 'reading';
     try {
       await send.read(buffer.subarray(0, send.byteCount));
     } catch (error) {
@@ -165,13 +191,20 @@ export class Uploader {
         const pace = this.#paces.get(active.send.link);
         const pieceBytes = Math.min(this.#bucket.pieceBytes, pace?.pieceBytes ?? FRAGMENT_BYTES_MAX);
         const byteCount = Math.min(pieceBytes, active.send.byteCount - active.offset);
-        if (!this.#bucket.take(byteCount + FRAGMENT_OVERHEAD_BYTES, this.#clock())) {
-          this.#wakeAfter(this.#bucket.waitMs(this.#clock()));
+        const atMs = this.#clock();
+        if (!this.#bucket.ask(atMs)) {
+          this.#wakeAfter(this.#bucket.waitMs(atMs));
           break;
         }
+        const piece = this.#nextPiece(active, byteCount);
+        if (piece === undefined) {
+          void this.#read(active);
+          continue;
+        }
+        this.#bucket.take(byteCount + FRAGMENT_OVERHEAD_BYTES, atMs);
         pace?.take(byteCount + FRAGMENT_OVERHEAD_BYTES, nowMs);
         this.#active.sent(active.send.content, byteCount);
-        this.#sendFragment(active, byteCount);
+        this.#sendFragment(active, piece);
       }
       if (paceMs !== Number.POSITIVE_INFINITY) this.#wakeAfter(paceMs);
     } finally {
@@ -192,22 +225,30 @@ export class Uploader {
     for (const link of new Set([...this.#active].map((active) => active.send.link))) this.drop(link);
   }
 
-  #sendFragment(active: Active, byteCount: number): void {
-    const { send, buffer, offset } = active;
+  /** The bytes that go next; undefined: they have to be waited for. */
+  #nextPiece({ send, buffer, offset }: Active, byteCount: number): Piece | undefined {
+    if (buffer !== undefined) return { bytes: buffer.subarray(offset, offset + byteCount), own: undefined };
+    const own = this.#buffers.take(FRAGMENT_BYTES_MAX);
+    const bytes = own.subarray(0, byteCount);
+    if (send.readAtOnce?.(offset, bytes) === true) return { bytes, own };
+    this.#buffers.give(own);
+    return undefined;
+  }
+
+  #sendFragment(active: Active, { bytes, own }: Piece): void {
+    const { send, offset } = active;
+    const byteCount = bytes.length;
     active.offset += byteCount;
     active.unflushed++;
     const last = active.offset === send.byteCount;
     if (last) this.#remove(active);
     const { requestId, chunkIndex } = send;
-    send.link.sendFragment(
-      { requestId, chunkIndex, offset, byteCount },
-      buffer.subarray(offset, offset + byteCount),
-      () => {
-        active.unflushed--;
-        if (!active.settled) send.sent(byteCount, last);
-        this.#settle(active);
-      },
-    );
+    send.link.sendFragment({ requestId, chunkIndex, offset, byteCount }, bytes, () => {
+      if (own !== undefined) this.#buffers.give(own);
+      active.unflushed--;
+      if (!active.settled) send.sent(byteCount, last);
+      this.#settle(active);
+    });
   }
 
   #end(active: Active, why: 'stopped' | 'unreadable', cause: unknown): void {
@@ -221,7 +262,7 @@ export class Uploader {
   #settle(active: Active): void {
     if (active.state !== 'over' || active.unflushed > 0) return;
     this.#lingering.delete(active);
-    this.#buffers.give(active.buffer);
+    if (active.buffer !== undefined) this.#buffers.give(active.buffer);
     if (active.settled || active.ended === undefined) return;
     active.settled = true;
     active.send.ended(active.ended.why, active.ended.cause);

@@ -3,12 +3,17 @@ import { chunkBytes, chunkOffset, type ChunkLayout } from '../content/chunk-layo
 import { ShoalError } from '../errors.ts';
 import type { FileStamp } from './file-stamp.ts';
 import type { OpenFiles } from './open-files.ts';
-import { readFully } from './read-fully.ts';
+import { readAtOnce, readFully } from './read-fully.ts';
 
 export interface ContentReader {
   readonly layout: ChunkLayout;
   /** Reads a chunk into the beginning of `into`; says how many bytes it has. */
   readChunk(chunkIndex: number, into: Uint8Array): Promise<number>;
+  /**
+   * Fills `into` with bytes of a chunk from `offset` within it on, if that takes no waiting; false: `readChunk` has to. Absent where it
+   * always has to.
+   */
+  readChunkAtOnce?(chunkIndex: number, offset: number, into: Uint8Array): boolean;
   /** Reads from `offset` on until `into` is full or the content ends; says how many bytes that were. */
   read(offset: number, into: Uint8Array): Promise<number>;
 }
@@ -37,7 +42,16 @@ export function createContentReader(options: ContentReaderOptions): ContentReade
     }
   };
 
-  return readerOver(layout, readRange);
+  const reader = readerOver(layout, readRange);
+  return {
+    ...reader,
+    readChunkAtOnce(chunkIndex, offset, into) {
+      if (offset < 0 || offset + into.length > chunkBytes(layout, chunkIndex))
+        throw new ShoalError('bug', `${into.length} bytes at ${offset} are not in chunk ${chunkIndex}`);
+      const handle = openFiles.current(path, stamp);
+      return handle !== undefined && readAtOnce(handle, into, chunkOffset(layout, chunkIndex) + offset);
+    },
+  };
 }
 
 /** A reader whose bytes come from `readRange`, which fills its buffer; all bounds are checked here. */

@@ -46,6 +46,34 @@ describe('createContentReader()', () => {
       expect(failures).toEqual([]);
     }));
 
+  it('reads at once only from a file that is open and was compared a moment ago', () =>
+    withTempFolder(async (folder) => {
+      const path = join(folder, 'f');
+      await writeFile(path, bytes);
+      const { stamp } = await hashFile(path);
+      const layout = manifestOf(bytes, 16_384);
+      const into = new Uint8Array(1_000);
+      const seen: (string | undefined)[] = [];
+      for (const recheckMs of [60_000, 0]) {
+        const openFiles = createOpenFiles({ recheckMs });
+        const reader = createContentReader({ path, stamp, layout, openFiles, onFailure: () => undefined });
+        const look = (): void => void seen.push(openFiles.current(path, stamp) && 'open');
+        look();
+        expect(reader.readChunkAtOnce?.(2, 5, into)).toBe(false);
+        await reader.readChunk(2, new Uint8Array(16_384));
+        look();
+        // without native calls it never can
+        if (reader.readChunkAtOnce?.(2, 5, into) === true)
+          expect(into).toEqual(bytes.subarray(2 * 16_384 + 5, 2 * 16_384 + 1_005));
+        expect(() => reader.readChunkAtOnce?.(6, 1_000, into)).toThrow('not in chunk 6');
+        expect(openFiles.current(path, { ...stamp, size: stamp.size + 1 })).toBeUndefined();
+        openFiles.drop(path);
+        look();
+        await openFiles.close();
+      }
+      expect(seen).toEqual([undefined, 'open', undefined, undefined, undefined, undefined]);
+    }));
+
   it('refuses a file that was changed, replaced or deleted, and tells', () =>
     withTempFolder(async (folder) => {
       const openFiles = createOpenFiles({ recheckMs: 0 });

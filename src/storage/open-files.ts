@@ -11,6 +11,8 @@ import { fileStamp, sameStamp, type FileStamp } from './file-stamp.ts';
 export interface OpenFiles {
   /** Runs `use` with the file open. Throws `conflict` when it is no longer the one with this stamp, `disk` when it cannot be opened. */
   with<T>(path: string, stamp: FileStamp, use: (handle: FileHandle) => Promise<T>): Promise<T>;
+  /** The file, if it is open and was compared a moment ago: for what is done with it in this turn. */
+  current(path: string, stamp: FileStamp): FileHandle | undefined;
   /** Closes the file once nobody uses it; the next use opens it anew. */
   drop(path: string): void;
   readonly openCount: number;
@@ -21,6 +23,8 @@ interface Slot {
   readonly path: string;
   readonly stamp: FileStamp;
   readonly opening: Promise<FileHandle>;
+  /** Set when it is open and is the file that was indexed. */
+  handle: FileHandle | undefined;
   users: number;
   checkedAtMs: number;
   /** Out of the set: closes when its last user is done. */
@@ -89,7 +93,15 @@ export function createOpenFiles(
       }
       openCount++;
       const opening = open(path, 'r');
-      const slot: Slot = { path, stamp, opening, users: 1, checkedAtMs: -Infinity, isDropped: false };
+      const slot: Slot = {
+        path,
+        stamp,
+        opening,
+        handle: undefined,
+        users: 1,
+        checkedAtMs: -Infinity,
+        isDropped: false,
+      };
       slots.set(path, slot);
       return slot;
     }
@@ -115,6 +127,7 @@ export function createOpenFiles(
             throw new ShoalError('conflict', `${path} changed since it was shared`);
           }
         }
+        slot.handle = handle;
         return await use(handle);
       } catch (error) {
         dropSlot(slot);
@@ -122,6 +135,14 @@ export function createOpenFiles(
       } finally {
         release(slot);
       }
+    },
+    current(path, stamp) {
+      const slot = slots.get(path);
+      if (slot?.handle === undefined || !sameStamp(slot.stamp, stamp)) return undefined;
+      if (performance.now() - slot.checkedAtMs >= recheckMs) return undefined;
+      slots.delete(path);
+      slots.set(path, slot);
+      return slot.handle;
     },
     drop(path) {
       const slot = slots.get(path);

@@ -50,9 +50,22 @@ describe('openPartialFile()', { timeout: 30_000 }, () => {
       const into = new Uint8Array(CHUNK);
       expect(await file.read(9, into)).toBe(CHUNK - 100);
       expect(into.subarray(0, CHUNK - 100)).toEqual(chunkOf(9));
+      expect(() => file.readAtOnce(9, 1, into)).toThrow('not in chunk 9');
       const path = await file.finish();
       expect(new Uint8Array(await readFile(path))).toEqual(content);
       expect(await readdir(join(folder, 'a'))).toEqual(['big.bin']);
+    }));
+
+  it('gives at once what it may have in memory, of chunks that are there and while it is open', () =>
+    withTempFolder(async (folder) => {
+      const file = await openPartialFile(options(folder));
+      const part = new Uint8Array(100);
+      expect(file.readAtOnce(3, 50, part)).toBe(false);
+      await file.write(3, chunkOf(3));
+      // without native calls it never can
+      if (file.readAtOnce(3, 50, part)) expect(part).toEqual(chunkOf(3).subarray(50, 150));
+      await file.close();
+      expect(file.readAtOnce(3, 50, part)).toBe(false);
     }));
 
   it('goes on where an orderly stop left it, and hashes only a sample', () =>

@@ -19,7 +19,7 @@ import { tryLockFile, type FileLock } from './file-lock.ts';
 import { journalBytesMax, replayJournal } from './journal-codec.ts';
 import { Journal, type OpenFile } from './journal.ts';
 import { partialNames, type PartialNames } from './partial-names.ts';
-import { readFully } from './read-fully.ts';
+import { readAtOnce, readFully } from './read-fully.ts';
 import { resumePartial, type ChunkCheck, type Resumed } from './resume-partial.ts';
 
 export interface PartialFileOptions {
@@ -71,6 +71,8 @@ export interface PartialFile {
   write(chunkIndex: number, bytes: Uint8Array): Promise<void>;
   /** Reads a chunk we have into the beginning of `into`; says how many bytes it has. */
   read(chunkIndex: number, into: Uint8Array): Promise<number>;
+  /** Fills `into` with bytes of a chunk we have, from `offset` within it on, if that takes no waiting; false: `read` has to. */
+  readAtOnce(chunkIndex: number, offset: number, into: Uint8Array): boolean;
   /** Takes a chunk back (found damaged); resolves when that is durable. */
   withdraw(chunkIndex: number): Promise<void>;
   /** Syncs, renames to the target and syncs the folder; says where the file is. Every chunk must be there. An old file of this name is replaced. */
@@ -248,6 +250,13 @@ class OpenPartialFile implements PartialFile {
     const byteCount = chunkBytes(this.layout, chunkIndex);
     if (into.length < byteCount) throw new ShoalError('bug', `chunk ${chunkIndex} does not fit ${into.length} bytes`);
     return this.#track(this.#readAll(chunkIndex, into, byteCount));
+  }
+
+  readAtOnce(chunkIndex: number, offset: number, into: Uint8Array): boolean {
+    if (offset < 0 || offset + into.length > chunkBytes(this.layout, chunkIndex))
+      throw new ShoalError('bug', `${into.length} bytes at ${offset} are not in chunk ${chunkIndex}`);
+    if (this.#state !== 'open' || !this.#have.has(chunkIndex)) return false;
+    return readAtOnce(this.#part, into, chunkOffset(this.layout, chunkIndex) + offset);
   }
 
   async withdraw(chunkIndex: number): Promise<void> {

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { ShoalError } from '../errors.ts';
 import { CACHED_READ_BYTES_MAX } from '../limits.ts';
 import { seededBytes } from './fixtures.ts';
-import { readFully } from './read-fully.ts';
+import { readAtOnce, readFully } from './read-fully.ts';
 
 const bytes = seededBytes(3 * CACHED_READ_BYTES_MAX, 3);
 const shorter = (): ShoalError => new ShoalError('disk', 'it became shorter');
@@ -47,4 +47,15 @@ it('readFully() of a closed file rejects with what the system says', async () =>
   const handle = await openedFile();
   await handle.close();
   await expect(readFully(handle, new Uint8Array(10), 0, shorter)).rejects.toMatchObject({ code: 'EBADF' });
+});
+
+it('readAtOnce() fills all or says that it did not', async () => {
+  const handle = await openedFile();
+  const into = new Uint8Array(1_000);
+  // false where there are no native calls
+  if (readAtOnce(handle, into, 12_345)) expect(Buffer.compare(into, bytes.subarray(12_345, 13_345))).toBe(0);
+  expect(readAtOnce(handle, into, bytes.length - 999)).toBe(false);
+  expect(readAtOnce(handle, new Uint8Array(CACHED_READ_BYTES_MAX + 1), 0)).toBe(false);
+  await handle.close();
+  expect(readAtOnce(handle, into, 0)).toBe(false);
 });

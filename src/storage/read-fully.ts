@@ -60,6 +60,14 @@ export async function readFully(
   }
 }
 
+/**
+ * Fills `into` from `position` on with what the kernel has in memory; false when it has not all of it, or none can be read at once here.
+ * What `into` holds then is arbitrary.
+ */
+export function readAtOnce(handle: FileHandle, into: Uint8Array, position: number): boolean {
+  return into.length <= CACHED_READ_BYTES_MAX && readCached(handle, into, position) === into.length;
+}
+
 /** Says how many bytes at the beginning of `into` are there. */
 function readCached(handle: FileHandle, into: Uint8Array, position: number): number {
   const descriptor = handle.fd;
