@@ -17,6 +17,7 @@ export const EVENT_TYPES = [
   'replicated',
   'under-replicated',
   'missed',
+  'closing',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -30,8 +31,11 @@ export interface TrackerEvent {
 export interface WatchOptions {
   /** Go on after this event; 0: from now on. */
   readonly afterId: number;
+  /** The reader has gone. */
   readonly signal: AbortSignal;
-  /** Only these, and `missed`; undefined: all. */
+  /** The tracker ends: what is there is told, then `closing` as the last. */
+  readonly closing?: AbortSignal | undefined;
+  /** Only these, `missed` and `closing`; undefined: all. */
   readonly types?: ReadonlySet<EventType> | undefined;
   /** Yields undefined after this much silence, so that the caller can send a sign of life. */
   readonly silenceMs?: number;
@@ -80,9 +84,16 @@ export class EventLog {
     return this.#follow(options);
   }
 
-  async *#follow({ afterId, signal, types, silenceMs }: WatchOptions): AsyncGenerator<TrackerEvent | undefined> {
+  async *#follow({
+    afterId,
+    signal,
+    closing,
+    types,
+    silenceMs,
+  }: WatchOptions): AsyncGenerator<TrackerEvent | undefined> {
     this.#subscriberCount++;
     let silentSinceMs = this.#now();
+    const ended = closing === undefined ? signal : AbortSignal.any([signal, closing]);
     try {
       let nextId = afterId === 0 ? this.#nextId : afterId + 1;
       while (!signal.aborted) {
@@ -98,7 +109,10 @@ export class EventLog {
           if (!isWanted && !(event.atMs - silentSinceMs >= (silenceMs ?? Number.POSITIVE_INFINITY))) continue;
           silentSinceMs = event.atMs;
           yield isWanted ? event : undefined;
-        } else if (!(await this.#more(signal, silenceMs))) {
+        } else if (ended.aborted) {
+          yield { id: nextId - 1, atMs: this.#now(), type: 'closing', data: {} };
+          return;
+        } else if (!(await this.#more(ended, silenceMs))) {
           silentSinceMs = this.#now();
           yield undefined;
         }

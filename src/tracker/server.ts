@@ -16,6 +16,7 @@ import { OPEN_ACCESS, privateAccess, type Access } from './access.ts';
 import { formatAddress, observedHostOf } from './addresses.ts';
 import type { AddressProbe } from './dial-back.ts';
 import { docsRoutes } from './frontends/docs.ts';
+import { refuseWhileClosing } from './frontends/drain.ts';
 import { guardRest, guardRpc } from './frontends/guard.ts';
 import { createHotPath } from './frontends/hot-path.ts';
 import { countCalls, createMetrics, type Metrics } from './frontends/metrics.ts';
@@ -58,7 +59,10 @@ export interface Tracker {
   /** Base URL under which this machine reaches it. */
   readonly url: string;
   readonly port: number;
-  /** Ends streams, lets running calls finish for a bounded time, writes what waits, and frees port and store. Safe to call twice. */
+  /**
+   * Tells those who watch, refuses new calls, lets running ones finish for a bounded time, writes what waits, and frees port and store.
+   * Safe to call twice.
+   */
   close(): Promise<void>;
 }
 
@@ -129,10 +133,9 @@ interface AppParts {
 /** The RPC, the same however it comes. */
 function rpcOf({ registry, log, access = OPEN_ACCESS, closing, peerExchange = true }: AppParts) {
   return {
-    routes: rpcRoutes({ registry, log, peerExchange }),
+    routes: rpcRoutes({ registry, log, peerExchange, closing }),
     interceptors: [tellRpcCallId, guardRpc(access)],
     readMaxBytes: limits.CALL_BODY_BYTES_MAX,
-    shutdownSignal: closing,
   };
 }
 
@@ -142,7 +145,7 @@ function listenersOf(
   parts: AppParts & { readonly metrics: Metrics },
 ): Omit<OnePortOptions, 'tls'> {
   const { registry, metrics, access = OPEN_ACCESS } = parts;
-  const http1 = createHotPath({ app, metrics, registry, access });
+  const http1 = refuseWhileClosing(createHotPath({ app, metrics, registry, access }), parts.closing);
   const http2 = connectNodeAdapter({
     ...rpcOf(parts),
     contextValues: ({ socket, headers }) =>

@@ -28,6 +28,7 @@ const FIELDS: Readonly<Record<EventType, Readonly<Record<string, Scalar | typeof
   replicated: Copies,
   'under-replicated': Copies,
   missed: { resumesAfter: { ...Count, description: 'Events up to this one are not there any more, or never were' } },
+  closing: {},
 };
 
 export const EventSchema = {

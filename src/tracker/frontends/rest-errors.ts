@@ -83,6 +83,11 @@ export function connectionRefusal(why: NotTaken): Refusal {
           'this tracker takes only those who show a certificate by its authority that has not run out',
           { hint: 'give one with --tls; shoal cert makes them' },
         );
+  return refusalOf(error);
+}
+
+/** For whoever asks in whichever dialect of HTTP/1.1. */
+export function refusalOf(error: ShoalError): Refusal {
   const { http, rpc } = ERROR_TABLE[error.code];
   const body = { ...failureBody(error.code, error.message, error.hint), code: rpc, message: error.message };
   return {

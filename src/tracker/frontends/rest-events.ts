@@ -11,7 +11,7 @@ export interface EventStreamOptions {
   readonly afterId: number;
   /** Undefined: all. */
   readonly types: ReadonlySet<EventType> | undefined;
-  /** Ends every stream. */
+  /** Ends every stream, with `closing` as its last event. */
   readonly closing: AbortSignal;
 }
 
@@ -25,8 +25,8 @@ export async function streamEvents(
   { registry, afterId, types, closing }: EventStreamOptions,
 ): Promise<void> {
   const gone = new AbortController();
-  const signal = AbortSignal.any([gone.signal, closing]);
-  const events = registry.events.watch({ afterId, signal, types, silenceMs: limits.EVENT_KEEPALIVE_MS });
+  const { signal } = gone;
+  const events = registry.events.watch({ afterId, signal, closing, types, silenceMs: limits.EVENT_KEEPALIVE_MS });
   reply.hijack();
   const { raw } = reply;
   raw.once('close', () => gone.abort());

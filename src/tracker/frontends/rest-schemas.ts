@@ -307,7 +307,7 @@ export const EventsQuery = {
     type: {
       type: 'string',
       maxLength: 256,
-      description: `Only these types, divided by commas, of ${EVENT_TYPES.join(', ')}; missed always comes`,
+      description: `Only these types, divided by commas, of ${EVENT_TYPES.join(', ')}; missed and closing always come`,
     },
   },
 } as const;

@@ -140,7 +140,7 @@ function flagIn(text: 'true' | 'false' | undefined): boolean | undefined {
 function eventTypesIn(text: string | undefined): ReadonlySet<EventType> | undefined {
   if (text === undefined) return undefined;
   const known: ReadonlyMap<string, EventType> = new Map(EVENT_TYPES.map((type) => [type, type]));
-  const types = new Set<EventType>(['missed']);
+  const types = new Set<EventType>(['missed', 'closing']);
   for (const word of text.split(',')) {
     const type = known.get(word);
     if (type === undefined) throw new ShoalError('usage', `${JSON.stringify(word)} is not a type of event`);

@@ -45,9 +45,11 @@ export interface RpcOptions {
   readonly log: Logger;
   /** Whether peers may tell each other of peers. */
   readonly peerExchange: boolean;
+  /** The tracker ends: streams say so and end with it. */
+  readonly closing: AbortSignal;
 }
 
-export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router: ConnectRouter) => void {
+export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions): (router: ConnectRouter) => void {
   const service: ServiceImpl<typeof TrackerService> = {
     async register(request, context) {
       const caller = context.values.get(callerKey);
@@ -169,7 +171,7 @@ export function rpcRoutes({ registry, log, peerExchange }: RpcOptions): (router:
       // the first message says that the stream is open and from where; without it a client would see nothing until something happens
       const silenceMs = limits.EVENT_KEEPALIVE_MS;
       let lastId = Number(afterId) || registry.events.lastId;
-      const events = registry.events.watch({ afterId: lastId, signal, silenceMs });
+      const events = registry.events.watch({ afterId: lastId, signal, closing, silenceMs });
       yield watching(lastId);
       for await (const event of events) {
         if (event === undefined) {

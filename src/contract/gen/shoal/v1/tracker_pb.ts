@@ -1301,7 +1301,7 @@ export type WatchResponse = Message<"shoal.v1.WatchResponse"> & {
 
   /**
    * `peer-joined`, `peer-left`, `entry-published`, `entry-removed`, `content-complete`, `milestone`, `peer-banned`, `replicated`,
-   * `under-replicated`, `missed`; and
+   * `under-replicated`, `missed`, `closing` (the last: the tracker ends); and
    * `watching` when the stream opens and as a sign of life: nothing new after `id`, `data` is `{}`.
    *
    * @generated from field: string type = 3;
