@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import { inspect } from 'node:util';
 import { ShoalError, systemErrorCode } from '../errors.ts';
+import { endProcess } from './end-process.ts';
 import { createInterrupt, type Interrupt } from './interrupt.ts';
 import { Output } from './output.ts';
 import { createProgram } from './program.ts';
@@ -25,18 +26,18 @@ export async function runProcess(services: Services = systemServices): Promise<v
     exit: (code, why) => {
       if (why === 'shutdown timeout') output.warn('it did not end in time and is stopped');
       output.closeBar();
-      process.exit(code);
+      endProcess(code);
     },
   });
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error) => {
       if (systemErrorCode(error) === 'EPIPE') interrupt.raise('EPIPE');
-      else process.exit(1); // there is nowhere left to say it
+      else endProcess(1); // there is nowhere left to say it
     });
   }
   const die = (thrown: unknown): void => {
     reportFailure(output, thrown, process.env);
-    process.exit(1);
+    endProcess(1);
   };
   process.on('uncaughtException', die);
   process.on('unhandledRejection', die);
@@ -57,7 +58,7 @@ export async function runProcess(services: Services = systemServices): Promise<v
   interrupt.close();
   await flushed(process.stdout);
   await flushed(process.stderr);
-  process.exit(code);
+  endProcess(code);
 }
 
 export interface HelpStreams {

@@ -17,8 +17,8 @@ export const NAMESPACES: SystemNeed = {
 
 export interface OwnMachine {
   readonly address: string;
-  /** Writes a command that is `shoal` on this machine; answers with its path. */
-  launcher(path: string): Promise<string>;
+  /** Writes a command that is `shoal` (or this program) on this machine; answers with its path. */
+  launcher(path: string, program?: string): Promise<string>;
 }
 
 /** Two machines that reach each other and nobody else. */
@@ -45,8 +45,8 @@ export async function twoMachines({ onTestFinished }: WorldTest): Promise<readon
   }
   return cabled.map(({ name, address }) => ({
     address,
-    async launcher(path: string) {
-      await writeFile(path, `#!/bin/sh\nexec ip netns exec ${name} ${LAUNCHER} "$@"\n`);
+    async launcher(path: string, program = LAUNCHER) {
+      await writeFile(path, `#!/bin/sh\nexec ip netns exec ${name} ${program} "$@"\n`);
       await chmod(path, 0o755);
       return path;
     },
