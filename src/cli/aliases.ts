@@ -11,7 +11,8 @@ import { humanRate } from './human.ts';
 import { interrupted } from './interrupt.ts';
 import { doneEvent, progressEvent, sharedEvent } from './ndjson.ts';
 import { createProgressPace } from './progress-pace.ts';
-import { EVERYWHERE, parsePort } from './rates.ts';
+import { EVERYWHERE, parseAdvertised, parsePort } from './rates.ts';
+import { checkPaths, problemTeller, unreachableTeller } from './share-problems.ts';
 import type { FetchAnswer } from '../peer/secure-fetch.ts';
 import { examples, globalOptions, nodeTls, type DefineCommand, type GlobalOptions, type Runtime } from './runtime.ts';
 import { listEntries, withTracker } from './tracker-queries.ts';
@@ -84,7 +85,7 @@ interface Place {
 
 function addressed(command: Command): Command {
   return command
-    .argument('<ip>', 'address or host name under which others reach this peer')
+    .argument('<ip>', 'address or host name under which others reach this peer', parseAdvertised)
     .argument('<port>', 'its port; 0 is any free one', parsePort)
     .argument('<folder>', 'the folder');
 }
@@ -97,6 +98,7 @@ function defineRunOn(command: Command, runtime: Runtime): void {
 
 async function run(place: Place, shared: GlobalOptions, runtime: Runtime): Promise<void> {
   const { output, interrupt } = runtime;
+  await checkPaths([place.folder]);
   const node = await openNode(place, shared, runtime);
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });
@@ -104,10 +106,7 @@ async function run(place: Place, shared: GlobalOptions, runtime: Runtime): Promi
     output.answer(listening);
     const sharing = node.share([place.folder], {
       onShared: (entry) => output.event(sharedEvent(entry)),
-      onProblem: (path, message) => {
-        output.event({ event: 'problem', path, message });
-        output.note(`not shared: ${printable(path)}: ${printable(message)}`);
-      },
+      onProblem: problemTeller(output),
     });
     sharing.catch(() => undefined); // heard of below, unless the node is closed first
     await Promise.race([sharing, interrupted(interrupt.signal)]);
@@ -287,12 +286,8 @@ function openNode({ ip, port }: Place, shared: GlobalOptions, runtime: Runtime):
   const { trackerUrls, findTracker, token } = shared;
   const tls = nodeTls(shared);
   return runtime.services.createNode({
-    trackerUrls,
-    findTracker,
-    token,
-    tls,
-    listen: { host, port },
-    advertise: ip,
+    ...{ trackerUrls, findTracker, token, tls, listen: { host, port }, advertise: ip },
+    onUnreachable: unreachableTeller(runtime.output),
   });
 }
 

@@ -139,18 +139,23 @@ const CHECKS: Readonly<Record<string, Check>> = {
     await gives('single/big.bin')(printed, walk);
   },
   'echo download_adv big.bin ./adv/ | shoal shell': gives('adv/big.bin'),
-  'echo show | shoal shell': says(/nothing is shared here/u),
+  'echo show | shoal shell': says(/nothing is shared by this shell/u),
   'echo getip | shoal shell': says(/:\d+/u),
   'echo help | shoal shell': says(/download_adv <file> \[path\]/u),
   'echo exit | shoal shell': says(/^$/u),
   'deploy/config.sh': engine(/^build -t shoal -f deploy\/Dockerfile \.$/mu),
   'deploy/config.sh -nr': engine(/^build /mu),
   'deploy/run.sh -s 1': engine(/^run .*--name shoal-server .* shoal tracker$/mu),
-  'deploy/run.sh -n 12': engine(/^run .*--name shoal-node12 .*volumes\/node12:\/data shoal share \/data$/mu),
+  'deploy/run.sh -n 12': engine(/^run .*--name shoal-node12 .*volumes\/node12:\/data -w \/data shoal share \/data$/mu),
+  'deploy/run.sh -n 1-11': engine(/^run .*--name shoal-node1 /mu, /^run .*--name shoal-node11 /mu),
   'deploy/run.sh -nn node5': engine(/^run .*--name shoal-node5 /mu),
   'ls deploy/volumes/node12': says(/^first\.txt$/mu),
   'ls deploy/logs/node12/log deploy/logs/server/log': says(/node12\/log\n.*server\/log\n/su),
-  'deploy/reset.sh': engine(/^ps -aq --filter label=shoal\.example=1$/mu, /^network rm shoal$/mu),
+  'deploy/reset.sh': engine(
+    /^ps -aq --filter label=shoal\.example=1$/mu,
+    /^rm -f -v made-by-run$/mu,
+    /^network rm shoal$/mu,
+  ),
   'deploy/reset.sh -v': async (_printed, { world }) => {
     expect(await readFile(join(world.folder, 'deploy/volumes/node5/first.txt'), 'utf8')).toBe('as it was\n');
   },
@@ -249,18 +254,30 @@ async function typeIt(world: World, line: string, trackerUrl: string): Promise<s
   }
 }
 
-/** The scripts beside a container engine that only remembers what it was asked. */
+/** An engine that only remembers what it was asked; what it was asked to run, runs. */
+const ENGINE = `#!/bin/sh
+here=$(dirname "$0")
+echo "$*" >> "$here/engine.log"
+case "$*" in
+  run*) echo "$*" | sed 's/.*--name \\([^ ]*\\) .*/\\1/' >> "$here/running" && echo 0123abcd ;;
+  "container inspect"*) for name; do :; done; grep -qx "$name" "$here/running" && echo true ;;
+  "network inspect"*) echo 1 ;;
+  logs*) echo 'sharing 1 file' ;;
+  ps*) echo made-by-run ;;
+esac
+`;
+
+/** The scripts beside such an engine. */
 async function makeDeploy(world: World): Promise<void> {
   const deploy = join(world.folder, 'deploy');
   for (const node of ['node5', 'node12']) {
     await mkdir(join(deploy, '.volumes_start', node), { recursive: true });
     await writeFile(join(deploy, '.volumes_start', node, 'first.txt'), 'as it was\n');
   }
-  for (const name of ['config.sh', 'run.sh', 'reset.sh']) {
+  for (const name of ['engine.sh', 'config.sh', 'run.sh', 'reset.sh']) {
     await copyFile(join(PROJECT, 'deploy', name), join(deploy, name));
     await chmod(join(deploy, name), 0o755);
   }
-  const script = `#!/bin/sh\necho "$*" >> "${join(world.folder, 'engine.log')}"\n[ "$1" != run ] || echo 0123abcd\n`;
-  await writeFile(join(world.folder, 'engine.sh'), script);
+  await writeFile(join(world.folder, 'engine.sh'), ENGINE);
   await chmod(join(world.folder, 'engine.sh'), 0o755);
 }

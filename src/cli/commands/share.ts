@@ -1,7 +1,5 @@
 /** `shoal share`: runs a node that shares files and folders until it is asked to end. */
 import { Option } from 'commander';
-import { stat } from 'node:fs/promises';
-import { ShoalError, systemErrorCode } from '../../errors.ts';
 import { SHARED_LINES_MAX } from '../../limits.ts';
 import type { PeerNode, SharedEntry, SharedFolder, ShareProgress } from '../../peer/api.ts';
 import { humanBytes, humanCount } from '../human.ts';
@@ -14,6 +12,7 @@ import { examples, globalOptions, type DefineCommand, type GlobalOptions, type R
 import { printable } from '../display-width.ts';
 import { offerSpace } from '../offer-space.ts';
 import { createRateEstimate } from '../rate-estimate.ts';
+import { checkPaths, problemTeller, unreachableTeller } from '../share-problems.ts';
 
 /** Events written at a time. */
 const EVENT_BATCH_MAX = 1_000;
@@ -63,12 +62,7 @@ async function runShare(
   await checkPaths(paths);
   const node = await services.createNode({
     ...nodeOptions(flags, shared, flags.data),
-    onUnreachable: (addresses) => {
-      output.event({ event: 'unreachable', addresses });
-      output.warn(
-        `the tracker cannot reach this node at ${addresses.join(', ')} and sends nobody there: is the port open? --listen and --advertise say where it is reached`,
-      );
-    },
+    onUnreachable: unreachableTeller(output),
   });
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });
@@ -96,6 +90,7 @@ async function shareUntilReady(
   const speed = createRateEstimate(now);
   const announced = createAnnouncedList(output);
   const events = createEventBatch(output);
+  const tellProblem = problemTeller(output);
   const sharing = node.share(paths, {
     chunkSize: flags.chunkSize,
     replicas: flags.replicas,
@@ -115,8 +110,7 @@ async function shareUntilReady(
     },
     onProblem: (path, message) => {
       events.flush();
-      output.event({ event: 'problem', path, message });
-      output.note(`not shared: ${printable(path)}: ${printable(message)}`);
+      tellProblem(path, message);
     },
   });
   await Promise.race([sharing, interrupted(interrupt.signal)]);
@@ -193,19 +187,4 @@ function hashingState(progress: ShareProgress, bytesPerSecond: number) {
     etaSeconds: bytesPerSecond > 0 ? (bytesTotal - bytesDone) / bytesPerSecond : null,
     stalled: null,
   };
-}
-
-async function checkPaths(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    try {
-      const found = await stat(path);
-      if (!found.isFile() && !found.isDirectory())
-        throw new ShoalError('usage', `${path} is neither a file nor a folder and cannot be shared`);
-    } catch (error) {
-      if (error instanceof ShoalError) throw error;
-      if (systemErrorCode(error) === 'ENOENT')
-        throw new ShoalError('usage', `${path} does not exist`, { cause: error });
-      throw new ShoalError('usage', `${path} cannot be looked at: ${ShoalError.from(error).message}`, { cause: error });
-    }
-  }
 }

@@ -16,6 +16,7 @@ import { ShellSession } from '../shell/session.ts';
 import { splitWords } from '../shell/words.ts';
 
 const PROMPT = 'shoal> ';
+const NO_TRACKER = 'connect HOST PORT names another; start 0.0.0.0 9000 runs one in this shell';
 
 export const defineShell: DefineCommand = (command, runtime) => {
   command
@@ -88,7 +89,11 @@ async function converse(session: ShellSession, { output, interrupt, env }: Runti
       } catch (error) {
         const problem = ShoalError.from(error);
         if (problem.code === 'bug') throw error;
-        output.failure(problem);
+        output.failure(
+          problem.code === 'tracker-unreachable'
+            ? new ShoalError(problem.code, problem.message, { hint: NO_TRACKER })
+            : problem,
+        );
       }
       running = undefined;
       prompt.prompt();

@@ -4,6 +4,7 @@ import { interrupted } from '../interrupt.ts';
 import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
 import { offerSpace } from '../offer-space.ts';
 import { parseSize } from '../rates.ts';
+import { unreachableTeller } from '../share-problems.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 
 interface VolunteerFlags extends NodeFlags {
@@ -29,7 +30,10 @@ async function runVolunteer(
   shared: GlobalOptions,
   { output, interrupt, services }: Runtime,
 ): Promise<void> {
-  const node = await services.createNode(nodeOptions(flags, shared, flags.data));
+  const node = await services.createNode({
+    ...nodeOptions(flags, shared, flags.data),
+    onUnreachable: unreachableTeller(output),
+  });
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });
     await offerSpace(node, size, [], output);

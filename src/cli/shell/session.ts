@@ -3,11 +3,12 @@
  * given back by `close`.
  */
 import { ShoalError } from '../../errors.ts';
-import type { NodeStatus, PeerNode, SharedEntry, TlsFiles } from '../../peer/api.ts';
+import type { NodeStatus, PeerNode, SharedEntry, SharedFolder, TlsFiles } from '../../peer/api.ts';
 import type { TrackerClient } from '../../peer/tracker-client.ts';
 import type { Tracker } from '../../tracker/server.ts';
 import { printable } from '../display-width.ts';
 import { EVERYWHERE } from '../rates.ts';
+import { problemTeller, unreachableTeller } from '../share-problems.ts';
 import { nodeTls, type GlobalOptions, type Runtime } from '../runtime.ts';
 import type { TrackerPlan } from '../services.ts';
 
@@ -50,6 +51,13 @@ export class ShellSession {
     return this.#node?.status();
   }
 
+  /** Other nodes of this user on this machine, such as the one that shares in the container into which this shell was called. */
+  async otherNodes(signal: AbortSignal): Promise<readonly NodeStatus[]> {
+    const { services, output } = this.runtime;
+    const all = await services.readNodeStatuses({ signal, onSilent: ({ message }) => output.note(printable(message)) });
+    return all.filter(({ peer }) => peer !== this.#node?.peerId);
+  }
+
   async client(): Promise<TrackerClient> {
     this.#client ??= await this.#open(this.#trackerUrls);
     return this.#client;
@@ -82,6 +90,7 @@ export class ShellSession {
       token: this.#token,
       tls: this.#tls,
       listen: { host: EVERYWHERE, port: 0 },
+      onUnreachable: unreachableTeller(this.runtime.output),
     });
     this.#node = node;
     this.#registering = node.share([]);
@@ -90,22 +99,25 @@ export class ShellSession {
     return node;
   }
 
-  async publish(path: string): Promise<readonly SharedEntry[]> {
+  /** What was announced now: files, and folders that can be had as a whole. */
+  async publish(path: string): Promise<{ files: readonly SharedEntry[]; folders: readonly SharedFolder[] }> {
     const { output } = this.runtime;
     const node = await this.node();
-    const added: SharedEntry[] = [];
+    const files: SharedEntry[] = [];
+    const folders: SharedFolder[] = [];
     await node.share([path], {
       onShared: (entry) => {
         this.#published.set(entry.name, entry);
-        added.push(entry);
+        files.push(entry);
       },
       onWithdrawn: (entry) => {
         this.#published.delete(entry.name);
         output.note(`withdrawn: ${printable(entry.name)} (it changed or is gone)`);
       },
-      onProblem: (where, message) => output.note(`not shared: ${printable(where)}: ${printable(message)}`),
+      onSharedFolder: (folder) => folders.push(folder),
+      onProblem: problemTeller(output),
     });
-    return added;
+    return { files, folders };
   }
 
   /** A tracker in this process; the shell talks to it from then on. */

@@ -26,6 +26,8 @@ export interface ShellCommand {
   run(session: ShellSession, words: readonly string[], signal: AbortSignal): Promise<void>;
 }
 
+/** Of each other node, in `show`. */
+const ROOTS_SHOWN_MAX = 3;
 const NONE = { args: '', countMin: 0, countMax: 0, completes: [] };
 
 export const SHELL_COMMANDS: Readonly<Record<string, ShellCommand>> = {
@@ -48,10 +50,12 @@ export const SHELL_COMMANDS: Readonly<Record<string, ShellCommand>> = {
     countMax: 1,
     completes: ['path'],
     async run(session, [path = '']) {
-      const added = await session.publish(path);
-      for (const { name, manifest } of added)
+      const { files, folders } = await session.publish(path);
+      for (const { name, manifest } of files)
         answer(session, `published ${printable(name)} (${humanBytes(manifest.size)}), sha256 ${manifest.sha256}`);
-      if (added.length === 0) answer(session, 'there was nothing new to share');
+      for (const { name, fileCount } of folders)
+        answer(session, `published ${printable(name)} as a whole (${humanCount(fileCount, 'file')})`);
+      if (files.length === 0) answer(session, 'there was nothing new to share');
     },
   },
   list_file: {
@@ -99,14 +103,23 @@ export const SHELL_COMMANDS: Readonly<Record<string, ShellCommand>> = {
   show: {
     ...NONE,
     summary: 'what this peer shares and is moving',
-    async run(session) {
+    async run(session, _words, signal) {
       const { published, status } = session;
       for (const { name, manifest } of published) answer(session, `${printable(name)} (${humanBytes(manifest.size)})`);
       const names = new Set(published.map(({ name }) => name));
       for (const { name, state, bytes, size } of status?.transfers ?? [])
         if (!names.has(name))
           answer(session, `${printable(name)} (${humanBytes(bytes)} of ${humanBytes(size)}, ${state})`);
-      if (published.length === 0 && (status?.transfers ?? []).length === 0) answer(session, 'nothing is shared here');
+      if (published.length === 0 && (status?.transfers ?? []).length === 0)
+        answer(session, 'nothing is shared by this shell');
+      for (const { pid, sharedFiles, sharedBytes, roots } of await session.otherNodes(signal)) {
+        const what = `${humanCount(sharedFiles, 'file')} (${humanBytes(sharedBytes)})`;
+        const where = roots.slice(0, ROOTS_SHOWN_MAX).map(printable).join(', ');
+        answer(
+          session,
+          `the node of process ${pid} on this machine shares ${what}${where === '' ? '' : ` of ${where}`}`,
+        );
+      }
     },
   },
   getip: {
