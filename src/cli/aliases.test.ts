@@ -5,7 +5,7 @@ import type { Located, TrackerSource } from '../peer/tracker-client.ts';
 import { pythonText } from './aliases.ts';
 import { clientServices, fakeNode, getResult, nodeServices, runFake, trackerEntry } from './fixtures.ts';
 
-const LISTENING = 'Peer listening on 9001, sharing ./shared/p1';
+const LISTENING = 'Peer listening on 9001, sharing ./docs';
 
 it('run and peer run print the lines of the document, and share the folder as the address they were given', async () => {
   for (const words of [['run'], ['peer', 'run']]) {
@@ -17,14 +17,27 @@ it('run and peer run print the lines of the document, and share the folder as th
       },
     });
     const { services, options } = nodeServices(node);
-    const { stdout, code, interrupt } = runFake([...words, 'peer1', '7001', './shared/p1'], services);
+    const { stdout, code, interrupt } = runFake([...words, 'peer1', '7001', './docs'], services);
     await stdout.shows(/Ctrl/);
     interrupt.raise('SIGTERM');
     expect(await code).toBe(0);
     expect(stdout.lines).toEqual([LISTENING, "Announce: {'ok': True}", LISTENING, 'Press Ctrl+C to stop.']);
-    expect(shared).toEqual([['./shared/p1']]);
+    expect(shared).toEqual([['./docs']]);
     expect(options).toMatchObject([{ listen: { host: '::', port: 7001 }, advertise: 'peer1' }]);
     expect(closeCount()).toBe(1);
+  }
+});
+
+it('run refuses a folder that is not there, and an address that can be none, before it says that it listens', async () => {
+  for (const [ip, folder, sentence] of [
+    ['peer1', './nothing', './nothing does not exist'],
+    ['', './docs', '"" is not where others can reach a node'],
+    ['two words', './docs', '"two words" is not where others can reach a node'],
+  ] as const) {
+    const { stdout, stderr, code } = runFake(['run', ip, '7001', folder], nodeServices(fakeNode().node).services);
+    expect(await code).toBe(2);
+    expect(stdout.text).toBe('');
+    expect(stderr.text).toContain(sentence);
   }
 });
 

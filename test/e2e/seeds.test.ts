@@ -259,11 +259,11 @@ const ENGINE = `#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >> "$here/engine.log"
 case "$*" in
-  run*) echo "$*" | sed 's/.*--name \\([^ ]*\\) .*/\\1/' >> "$here/running" && echo 0123abcd ;;
-  "container inspect"*) for name; do :; done; grep -qx "$name" "$here/running" && echo true ;;
-  "network inspect"*) echo 1 ;;
-  logs*) echo 'sharing 1 file' ;;
   ps*) echo made-by-run ;;
+  run*) echo "$*" | sed 's/.*--name \\([^ ]*\\) .*/\\1/' >> "$here/running" && echo 0123abcd ;;
+  *shoal.example*) echo 1 ;;
+  "container inspect"*) for name; do :; done; grep -qx "$name" "$here/running" && echo true ;;
+  logs*) echo 'sharing 1 file' ;;
 esac
 `;
 
