@@ -12,9 +12,10 @@ export class ControlRate {
     this.#refilledAtMs = nowMs;
   }
 
-  /** A fragment has been sent or received. */
-  earn(): void {
-    this.#tokens = Math.min(limits.CONTROL_FRAMES_BURST, this.#tokens + limits.CONTROL_FRAMES_PER_FRAGMENT);
+  /** A fragment of this size has been sent or received; a large one counts as often as it could have been a usual one. */
+  earn(byteCount: number): void {
+    const earned = limits.CONTROL_FRAMES_PER_FRAGMENT * Math.ceil(byteCount / limits.FRAGMENT_BYTES_MAX);
+    this.#tokens = Math.min(limits.CONTROL_FRAMES_BURST, this.#tokens + earned);
   }
 
   /** Counts one frame; false when it was one too many. */

@@ -177,7 +177,7 @@ export class FramedConnection {
     if (bytes.length !== header.byteCount)
       throw new ShoalError('bug', `a fragment of ${header.byteCount} bytes was given ${bytes.length} bytes`);
     this.#liveness.onFragment();
-    this.#controlRate.earn();
+    this.#controlRate.earn(header.byteCount);
     const headerBytes = encodeFragmentHeader(header, Buffer.allocUnsafe(FRAGMENT_HEADER_BYTES));
     this.#outbox.pushFragment(headerBytes, bytes, flushed);
   }
@@ -236,6 +236,11 @@ export class FramedConnection {
 
   get canSendFragment(): boolean {
     return this.#phase.name === 'open' && this.#outbox.hasRoom;
+  }
+
+  /** The kernel takes at once what it is given. */
+  get isFast(): boolean {
+    return this.#outbox.isFast;
   }
 
   /** On the clock that was given. */
@@ -353,7 +358,7 @@ export class FramedConnection {
 
   #onFragment(header: FragmentHeader): Uint8Array | undefined {
     this.#liveness.onFragment();
-    this.#controlRate.earn();
+    this.#controlRate.earn(header.byteCount);
     return this.#phase.name === 'open' ? this.#phase.handler.fragment(header) : undefined;
   }
 

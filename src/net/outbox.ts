@@ -64,6 +64,11 @@ export class Outbox {
     return this.#bytesWritten;
   }
 
+  /** The kernel took the last write at once. */
+  get isFast(): boolean {
+    return this.#isFast;
+  }
+
   get hasRoom(): boolean {
     return this.unsentBytes < (this.#isFast ? limits.SOCKET_UNSENT_BYTES_MAX : limits.SOCKET_UNSENT_BYTES_SLOW_MAX);
   }

@@ -14,6 +14,8 @@ export interface PeerLink {
   readonly listensAt?: string | undefined;
   /** The other side keeps to a pace that it is asked for. Default false. */
   readonly paces?: boolean;
+  /** Most bytes of the next fragment. Default FRAGMENT_BYTES_MAX. */
+  readonly fragmentBytesMax?: number;
   /** Bytes handed over and not yet taken by the kernel. */
   readonly unsentBytes: number;
   send(message: SwarmMessage): void;

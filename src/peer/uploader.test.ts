@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
+import { FRAGMENT_BYTES_MAX, LARGE_FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
 import type { IncomingFragment } from '../swarm/requests.ts';
 import { createSendBuffers } from './chunk-buffers.ts';
 import type { PeerLink } from './peer-link.ts';
@@ -222,6 +222,27 @@ test('what is not in memory is waited for from there on, and nothing of it is se
   );
   expect(told.filter((one) => one.endsWith('last'))).toHaveLength(2);
   expect(buffers.takenCount).toBe(0);
+});
+
+test('a link that takes large fragments gets them, as long as no limit is in the way', async () => {
+  const { clock, uploader, order, send, buffers } = createBench();
+  const link: HeldLink & { fragmentBytesMax?: number } = new HeldLink('a', order);
+  link.fragmentBytesMax = LARGE_FRAGMENT_BYTES_MAX;
+  send(link, 1, { byteCount: 4 * CHUNK, readAtOnce: atOnce(4 * CHUNK) });
+  await turn();
+  expect(link.bytes[1]?.length).toBe(LARGE_FRAGMENT_BYTES_MAX);
+  const wanted = new Uint8Array(LARGE_FRAGMENT_BYTES_MAX);
+  fillFrom(LARGE_FRAGMENT_BYTES_MAX, wanted);
+  expect(Buffer.compare(link.bytes[1] as Uint8Array, wanted)).toBe(0);
+  uploader.setLimit(Number.MAX_SAFE_INTEGER);
+  clock.nowMs += 1_000;
+  link.flush(1);
+  uploader.pump();
+  expect(link.fragments.at(-1)?.byteCount).toBe(FRAGMENT_BYTES_MAX);
+  drain(uploader, link);
+  expect(link.fragments.reduce((sum, { byteCount }) => sum + byteCount, 0)).toBe(4 * CHUNK);
+  expect(buffers.takenCount).toBe(0);
+  uploader.close();
 });
 
 test('what cannot be read ends as unreadable', async () => {

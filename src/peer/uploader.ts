@@ -4,7 +4,7 @@
  * held back by the token bucket of the upload limit, by the paces that receivers ask for, and by links whose kernel is full. One
  * uploader serves all contents of a node, so that the limit holds for the node.
  */
-import { FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
+import { FRAGMENT_BYTES_MAX, LARGE_FRAGMENT_BYTES_MAX, SOCKET_UNSENT_BYTES_MAX } from '../limits.ts';
 import type { UploadFacts } from '../swarm/bottleneck.ts';
 import { FRAGMENT_OVERHEAD_BYTES } from '../swarm/facts.ts';
 import { TokenBucket } from '../swarm/token-bucket.ts';
@@ -189,8 +189,13 @@ export class Uploader {
       };
       for (let active = this.#active.next(mayGo); active !== undefined; active = this.#active.next(mayGo)) {
         const pace = this.#paces.get(active.send.link);
-        const pieceBytes = Math.min(this.#bucket.pieceBytes, pace?.pieceBytes ?? FRAGMENT_BYTES_MAX);
-        const byteCount = Math.min(pieceBytes, active.send.byteCount - active.offset);
+        const mostBytes = active.send.link.fragmentBytesMax ?? FRAGMENT_BYTES_MAX;
+        const byteCount = Math.min(
+          this.pieceBytes,
+          pace?.pieceBytes ?? mostBytes,
+          mostBytes,
+          active.send.byteCount - active.offset,
+        );
         const atMs = this.#clock();
         if (!this.#bucket.ask(atMs)) {
           this.#wakeAfter(this.#bucket.waitMs(atMs));
@@ -228,7 +233,7 @@ export class Uploader {
   /** The bytes that go next; undefined: they have to be waited for. */
   #nextPiece({ send, buffer, offset }: Active, byteCount: number): Piece | undefined {
     if (buffer !== undefined) return { bytes: buffer.subarray(offset, offset + byteCount), own: undefined };
-    const own = this.#buffers.take(FRAGMENT_BYTES_MAX);
+    const own = this.#buffers.take(byteCount > FRAGMENT_BYTES_MAX ? LARGE_FRAGMENT_BYTES_MAX : FRAGMENT_BYTES_MAX);
     const bytes = own.subarray(0, byteCount);
     if (send.readAtOnce?.(offset, bytes) === true) return { bytes, own };
     this.#buffers.give(own);

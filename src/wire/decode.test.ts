@@ -272,7 +272,7 @@ describe('FrameDecoder', () => {
     ['a length of 4 GiB', 'ffffffff 12 00 0000', 'bitfield frame has 4294967295 bytes'],
     ['a skippable frame over the limit', '00004001 80 00 0000', 'to be skipped'],
     ['an empty fragment', '0000000c 24 00 0000', 'fragment frame has 12 bytes'],
-    ['a fragment over the limit', '0001000d 24 00 0000', 'fragment frame has 65549 bytes'],
+    ['a fragment over the limit', '0004000d 24 00 0000', 'fragment frame has 262157 bytes'],
     ['a fragment with a reserved field', '0000000d 24 00 0000 0001 0001 00000000 00000000', 'reserved'],
     ['a fragment of a chunk no content has', '0000000d 24 00 0000 0001 0000 00100000 00000000', 'chunk 1048576'],
     ['a fragment beyond the largest chunk', '0000000d 24 00 0000 0001 0000 00000000 04000000', 'largest chunk'],

@@ -98,7 +98,7 @@ export function encodeFragmentHeader(
   into: Uint8Array = new Uint8Array(frame.FRAGMENT_HEADER_BYTES),
 ): Uint8Array {
   if (header.byteCount < 1) throw unfit(`a fragment of ${header.byteCount} bytes`);
-  const byteCount = exact('byteCount', header.byteCount, limits.FRAGMENT_BYTES_MAX);
+  const byteCount = exact('byteCount', header.byteCount, limits.LARGE_FRAGMENT_BYTES_MAX);
   writeHeader(into, 'fragment', frame.FRAGMENT_SUBHEADER_BYTES + byteCount);
   writeU16(into, 8, exact('requestId', header.requestId, U16_MAX));
   writeU16(into, 10, 0);

@@ -26,6 +26,7 @@ export const ROLE_COMPLETE = 0x01;
 export const ROLE_UPLOAD_DISABLED = 0x02;
 /** Bits of the hello's features; unknown ones are ignored. */
 export const FEATURE_PACE = 0x01;
+export const FEATURE_LARGE_FRAGMENTS = 0x02;
 /** What stands for no rate at all in a pace. */
 export const PACE_UNLIMITED = 0xffff_ffff;
 
@@ -68,7 +69,7 @@ export const FRAME_SHAPES = {
   request: exactly(0x21, 8),
   decline: exactly(0x22, 3),
   interest: exactly(0x23, 4),
-  fragment: between(0x24, FRAGMENT_SUBHEADER_BYTES + 1, FRAGMENT_SUBHEADER_BYTES + limits.FRAGMENT_BYTES_MAX),
+  fragment: between(0x24, FRAGMENT_SUBHEADER_BYTES + 1, FRAGMENT_SUBHEADER_BYTES + limits.LARGE_FRAGMENT_BYTES_MAX),
   cancel: exactly(0x25, 2),
   reject: exactly(0x26, 6),
   ping: exactly(0x30, 4),

@@ -6,9 +6,9 @@ import { contentIdFromBytes, toHex, type ContentId } from '../../content/digest.
 import { parseManifest, type Manifest } from '../../content/manifest.ts';
 import { ShoalError } from '../../errors.ts';
 import {
+  GRANTS_PER_LINK_MAX,
   HANDSHAKE_TIMEOUT_MS,
   IN_FLIGHT_BYTES_MAX,
-  GRANTS_PER_LINK_MAX,
   MANIFEST_BYTES_MAX,
   MANIFEST_PART_BYTES_MAX,
 } from '../../limits.ts';
@@ -24,11 +24,12 @@ import type { SwarmKeys } from '../../net/swarm-key.ts';
 import type { CloseReason, SwarmMessage } from '../../swarm/facts.ts';
 import type { IncomingFragment } from '../../swarm/requests.ts';
 import { sha256 } from '../../storage/digest-chunk.ts';
-import { FEATURE_PACE } from '../../wire/frame.ts';
+import { FEATURE_LARGE_FRAGMENTS, FEATURE_PACE } from '../../wire/frame.ts';
 import { createGoodbye } from '../../wire/goodbye.ts';
 import type { HelloMessage } from '../../wire/messages.ts';
 import type { ContentSession } from '../content-session.ts';
 import type { LinkEvents, PeerLink } from '../peer-link.ts';
+import { fragmentBytesMax } from './fragment-size.ts';
 import { decodePeers, encodePeers } from './peer-addresses.ts';
 
 /** What the frontend may ask of the node. */
@@ -54,6 +55,7 @@ class NativeLink implements PeerLink {
   readonly listensAt: string | undefined;
   readonly paces: boolean;
   readonly #connection: FramedConnection;
+  readonly #features: number;
 
   constructor(connection: FramedConnection, remote: HelloMessage, address: string) {
     this.#connection = connection;
@@ -61,6 +63,11 @@ class NativeLink implements PeerLink {
     this.address = address;
     this.listensAt = listenAddress(connection, remote, address);
     this.paces = (remote.features & FEATURE_PACE) !== 0;
+    this.#features = remote.features;
+  }
+
+  get fragmentBytesMax(): number {
+    return fragmentBytesMax(this.#features, this.#connection.isFast);
   }
 
   get unsentBytes(): number {
@@ -197,7 +204,7 @@ export class NativeFrontend {
       complete,
       uploadDisabled: false,
       listenPort: this.#host.listenPort(),
-      features: FEATURE_PACE,
+      features: FEATURE_PACE | FEATURE_LARGE_FRAGMENTS,
       peerId: this.#host.peerId,
       inFlightBytesMax: IN_FLIGHT_BYTES_MAX,
       grantsMax: GRANTS_PER_LINK_MAX,
