@@ -19,6 +19,7 @@ import {
 import { addressScope, hostOf } from './address-scope.ts';
 import type { Candidate } from './facts.ts';
 import type { Random } from './random.ts';
+import { Tally } from './tally.ts';
 
 interface Entry {
   candidate: Candidate;
@@ -46,6 +47,12 @@ export class DialPlan {
   readonly #random: Random;
   /** Dials to told candidates that failed, by source; a success takes one back. */
   readonly #sourceFailures = new Map<string, number>();
+  /** Every address of every candidate; and of those only told of: all, and by source and host. */
+  readonly #addresses = new Tally();
+  #toldCount = 0;
+  readonly #toldBySource = new Tally();
+  readonly #toldByHost = new Tally();
+  #diallingCount = 0;
   #toldDials = TOLD_DIALS_BURST;
   #toldDialsAtMs = 0;
 
@@ -58,8 +65,10 @@ export class DialPlan {
     for (const candidate of candidates) {
       const entry = this.#entries.get(candidate.key);
       if (entry !== undefined) {
+        this.#count(entry, -1);
         entry.candidate = candidate;
         if (listed) entry.source = undefined;
+        this.#count(entry, 1);
         if (listed && entry.failures >= DIAL_FAILURES_MAX) {
           entry.failures = 0;
           entry.readyAtMs = nowMs;
@@ -76,44 +85,36 @@ export class DialPlan {
    * longer believed.
    */
   told(peers: readonly ToldPeer[], source: string, nowMs: number): void {
-    if ((this.#sourceFailures.get(source) ?? 0) >= TOLD_SOURCE_FAILURES_MAX) return;
-    const known = new Set<string>();
-    const perHost = new Map<string, number>();
-    let all = 0;
-    let fromSource = 0;
-    for (const entry of this.#entries.values()) {
-      for (const address of entry.candidate.addresses) known.add(address);
-      if (entry.source === undefined) continue;
-      all++;
-      if (entry.source === source) fromSource++;
-      perHost.set(entry.host, (perHost.get(entry.host) ?? 0) + 1);
-    }
     for (const { address, key } of peers) {
+      if (!this.mayBeTold(source)) return;
+      if (this.#addresses.of(address) > 0) continue;
       const host = hostOf(address);
-      const atHost = perHost.get(host) ?? 0;
-      if (all >= TOLD_CANDIDATES_MAX || fromSource >= TOLD_CANDIDATES_PER_SOURCE_MAX) return;
-      if (known.has(address) || this.#entries.size >= CANDIDATES_MAX) continue;
       // one machine may run a whole swarm
-      if (atHost >= TOLD_CANDIDATES_PER_HOST_MAX && addressScope(address) !== 'loopback') continue;
+      if (this.#toldByHost.of(host) >= TOLD_CANDIDATES_PER_HOST_MAX && addressScope(address) !== 'loopback') continue;
       this.#add({ key: address, addresses: [address], dialect: 'native', complete: false }, source, key, nowMs);
-      known.add(address);
-      perHost.set(host, atHost + 1);
-      all++;
-      fromSource++;
     }
+  }
+
+  /** Whether anything this source tells of could be kept. */
+  mayBeTold(source: string): boolean {
+    return (
+      this.#toldCount < TOLD_CANDIDATES_MAX &&
+      this.#entries.size < CANDIDATES_MAX &&
+      this.#toldBySource.of(source) < TOLD_CANDIDATES_PER_SOURCE_MAX &&
+      (this.#sourceFailures.get(source) ?? 0) < TOLD_SOURCE_FAILURES_MAX
+    );
   }
 
   /** The neighbour that told of these peers has lost them: who was not dialled yet need not be. */
   untold(keys: readonly string[], source: string): void {
+    if (keys.length === 0 || this.#toldBySource.of(source) === 0) return;
     const gone = new Set(keys);
-    for (const [key, entry] of this.#entries)
-      if (entry.source === source && entry.state === 'idle' && gone.has(entry.peerKey)) this.#entries.delete(key);
+    for (const entry of this.#entries.values())
+      if (entry.source === source && entry.state === 'idle' && gone.has(entry.peerKey)) this.#delete(entry);
   }
 
   get diallingCount(): number {
-    let count = 0;
-    for (const entry of this.#entries.values()) if (entry.state === 'dialling') count++;
-    return count;
+    return this.#diallingCount;
   }
 
   /** Candidates not given up: linked, being dialled, or to be dialled again. */
@@ -139,7 +140,7 @@ export class DialPlan {
       (this.#mayDialTold(nowMs) ? told[this.#random.below(told.length)] : undefined);
     if (chosen === undefined) return undefined;
     if (chosen.source !== undefined) this.#toldDials--;
-    chosen.state = 'dialling';
+    this.#enter(chosen, 'dialling');
     return chosen.candidate;
   }
 
@@ -156,7 +157,7 @@ export class DialPlan {
   linked(key: string, peerKey: string = key): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    entry.state = 'linked';
+    this.#enter(entry, 'linked');
     entry.failures = 0;
     entry.peerKey = peerKey;
     if (entry.source === undefined) return;
@@ -168,20 +169,20 @@ export class DialPlan {
   failed(key: string, nowMs: number): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    entry.state = 'idle';
+    this.#enter(entry, 'idle');
     const waitMs = Math.min(DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS * 2 ** entry.failures);
     entry.failures++;
     entry.readyAtMs = nowMs + waitMs * (0.5 + this.#random.next());
     if (entry.source === undefined) return;
     if (entry.failures === 1) this.#blame(entry.source);
-    if (entry.failures >= TOLD_DIAL_FAILURES_MAX) this.#entries.delete(key);
+    if (entry.failures >= TOLD_DIAL_FAILURES_MAX) this.#delete(entry);
   }
 
   /** A connection has ended; it may be dialled again after `waitMs`. */
   ended(key: string, nowMs: number, waitMs: number): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    entry.state = 'idle';
+    this.#enter(entry, 'idle');
     entry.readyAtMs = Math.max(entry.readyAtMs, nowMs + waitMs);
   }
 
@@ -195,7 +196,7 @@ export class DialPlan {
   }
 
   #add(candidate: Candidate, source: string | undefined, peerKey: string, nowMs: number): void {
-    this.#entries.set(candidate.key, {
+    const entry: Entry = {
       candidate,
       host: hostOf(candidate.key),
       failures: 0,
@@ -203,15 +204,37 @@ export class DialPlan {
       state: 'idle',
       source,
       peerKey,
-    });
+    };
+    this.#entries.set(candidate.key, entry);
+    this.#count(entry, 1);
+  }
+
+  #delete(entry: Entry): void {
+    this.#enter(entry, 'idle');
+    this.#entries.delete(entry.candidate.key);
+    this.#count(entry, -1);
+  }
+
+  #enter(entry: Entry, state: Entry['state']): void {
+    if (entry.state === 'dialling') this.#diallingCount--;
+    if (state === 'dialling') this.#diallingCount++;
+    entry.state = state;
+  }
+
+  #count({ candidate, host, source }: Entry, step: 1 | -1): void {
+    for (const address of candidate.addresses) this.#addresses.add(address, step);
+    if (source === undefined) return;
+    this.#toldCount += step;
+    this.#toldBySource.add(source, step);
+    this.#toldByHost.add(host, step);
   }
 
   /** Who is listed takes the place of somebody we were only told of. */
   #hasRoom(): boolean {
     if (this.#entries.size < CANDIDATES_MAX) return true;
-    for (const [key, entry] of this.#entries) {
+    for (const entry of this.#entries.values()) {
       if (entry.source === undefined || entry.state !== 'idle') continue;
-      this.#entries.delete(key);
+      this.#delete(entry);
       return true;
     }
     return false;
@@ -236,7 +259,7 @@ export class DialPlan {
       }
     }
     if (failures < TOLD_SOURCE_FAILURES_MAX) return;
-    for (const [key, entry] of this.#entries)
-      if (entry.source === source && entry.state === 'idle') this.#entries.delete(key);
+    for (const entry of this.#entries.values())
+      if (entry.source === source && entry.state === 'idle') this.#delete(entry);
   }
 }

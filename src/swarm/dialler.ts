@@ -44,12 +44,7 @@ export class Dialler {
   run(nowMs: number): void {
     if (nowMs < this.#againAtMs || this.#context.have.isFull) return;
     this.#beganAtMs ??= nowMs;
-    const allowed = this.#allowed(nowMs);
-    while (this.#wantsLinks(nowMs)) {
-      const candidate = this.#plan.next(nowMs, allowed);
-      if (candidate === undefined) break;
-      this.#context.emit({ type: 'dial', candidate });
-    }
+    if (this.#wantsLinks(nowMs)) this.#dial(nowMs);
     if (this.#wantsLinks(nowMs) && nowMs >= this.#askedForPeersAtMs + NEED_PEERS_INTERVAL_MS) {
       this.#askedForPeersAtMs = nowMs;
       this.#context.emit({ type: 'need-peers' });
@@ -63,6 +58,15 @@ export class Dialler {
     const readyAtMs = this.#plan.nextReadyAtMs();
     const retryAtMs = readyAtMs > nowMs ? readyAtMs : nowMs + DIAL_RETRY_MS;
     this.#againAtMs = Math.min(Math.max(nowMs, this.#askedForPeersAtMs) + NEED_PEERS_INTERVAL_MS, retryAtMs);
+  }
+
+  #dial(nowMs: number): void {
+    const allowed = this.#allowed(nowMs);
+    do {
+      const candidate = this.#plan.next(nowMs, allowed);
+      if (candidate === undefined) return;
+      this.#context.emit({ type: 'dial', candidate });
+    } while (this.#wantsLinks(nowMs));
   }
 
   /** Whether there is somebody to take the place of a link that is given up. */

@@ -104,10 +104,11 @@ export class PeerExchange {
     }
     const theirScope = addressScope(neighbour.address);
     const source = theirScope === 'loopback' ? neighbour.key : hostOf(neighbour.address);
+    this.#dials.untold(dropped, source);
+    if (!this.#dials.mayBeTold(source)) return true;
     const peers = added.slice(0, PEX_PEERS_MAX).filter(({ address, key }) => {
       return key !== this.#context.options.ownKey && mayPass(addressScope(address), theirScope);
     });
-    this.#dials.untold(dropped, source);
     this.#dials.told(peers, source, nowMs);
     return true;
   }
