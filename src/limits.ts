@@ -179,6 +179,16 @@ export const SPARE_SENDS = 2;
 export const UP_FEEDBACK_MS = 1_000;
 export const UP_FEEDBACK_IDLE_SHARE = 0.05;
 export const UP_FEEDBACK_SLOTS_MAX = 8;
+/** Slots are added like that only while so large a share of the credits is taken; below it they are taken away, one each time. */
+export const UP_FEEDBACK_TAKEN_SHARE_MIN = 0.6;
+/**
+ * Who lacks much may be served before its turn: by WEIGHT times what it lacks of ours, shared by as many uploaders as we have neighbours, but never
+ * by more than LEAD_CHUNKS. More: newcomers would take all that those need who pass chunks on.
+ */
+export const NEED_WEIGHT = 2;
+export const NEED_LEAD_CHUNKS_MAX = 4;
+/** A request that waits in a queue is moved to a source that begins sooner by this. Less: its cancel would often come too late. */
+export const TAKEOVER_GAIN_MIN_MS = 20;
 /** An uplink has chunks for this long at hand, whatever else says that fewer would do: a disk is read, or a machine busy, meanwhile. */
 export const UP_SLACK_MS = 50;
 /** Nothing leaving for so many times a fragment's usual time, for so many round trips, and for MIN: one more send is let go. */

@@ -75,6 +75,7 @@ export class RequestLedger {
       chunkIndex,
       byteCount,
       requestedAtMs: nowMs,
+      etaMs,
       firstByteByMs:
         nowMs +
         Math.min(

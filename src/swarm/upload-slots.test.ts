@@ -53,6 +53,27 @@ describe('the slots of an uplink', () => {
     expect(slots.shape(nowMs).slots).toBe(1);
   });
 
+  it('are more when the uplink stands idle while credits are taken, and not when most come back', () => {
+    const [taken, declined] = [true, false].map((isTaken) => {
+      const slots = slotsOf();
+      const send = sendOf(0);
+      let nowMs = 0;
+      for (let turn = 0; turn < 40; turn++) {
+        slots.started(send, nowMs);
+        nowMs = move(slots, send, nowMs, 100);
+        slots.ended(send, nowMs);
+        slots.answered(isTaken);
+        slots.watchIdle(true, nowMs);
+        nowMs += 50;
+        slots.watchIdle(false, nowMs);
+        slots.tick(nowMs, true);
+      }
+      return slots.shape(nowMs).slots;
+    });
+    expect(taken).toBeGreaterThan(1);
+    expect(declined).toBe(1);
+  });
+
   it('do not take what receivers with a pace are sent for what the uplink can give', () => {
     const slots = slotsOf();
     const [paced, free] = [sendOf(0, true), sendOf(1)];

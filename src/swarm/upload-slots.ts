@@ -18,6 +18,7 @@ import {
   UP_FEEDBACK_IDLE_SHARE,
   UP_FEEDBACK_MS,
   UP_FEEDBACK_SLOTS_MAX,
+  UP_FEEDBACK_TAKEN_SHARE_MIN,
   UP_FIRST_RATE_BYTES_PER_SECOND,
   UP_SLACK_MS,
   UP_STALL_FRAGMENTS,
@@ -25,7 +26,7 @@ import {
   UP_STALL_ROUND_TRIPS,
 } from '../limits.ts';
 import type { SwarmContext } from './context.ts';
-import { clamp, RateMeter } from './estimators.ts';
+import { clamp, Ewma, RateMeter } from './estimators.ts';
 import type { Send } from './neighbour.ts';
 
 /** How old the numbers below may be. */
@@ -57,6 +58,8 @@ export class UploadSlots {
   #stallMs = Number.POSITIVE_INFINITY;
   #slotsMost = 1;
   #extra = 0;
+  /** The share of credits that are taken, of late. */
+  readonly #taken = new Ewma(0.2);
   #idleSinceMs: number | undefined;
   #idleMs = 0;
   #feedbackAtMs: number;
@@ -120,6 +123,11 @@ export class UploadSlots {
     this.#lastActiveMs = nowMs;
   }
 
+  /** A credit has been taken, or given back. */
+  answered(isTaken: boolean): void {
+    this.#taken.add(isTaken ? 1 : 0);
+  }
+
   // ---- time ----------------------------------------------------------------------------------------------------------------
 
   nextDeadlineMs(): number {
@@ -170,7 +178,10 @@ export class UploadSlots {
       this.#idleSinceMs = nowMs;
     }
     const spanMs = UP_FEEDBACK_MS + (nowMs - this.#feedbackAtMs);
-    if (this.#idleMs > spanMs * UP_FEEDBACK_IDLE_SHARE) this.#extra = Math.min(this.#extra + 1, UP_FEEDBACK_SLOTS_MAX);
+    // where most credits come back, more of them find no more to send, and what they do find they bind to a queue
+    if ((this.#taken.value ?? 1) < UP_FEEDBACK_TAKEN_SHARE_MIN) this.#extra = Math.max(0, this.#extra - 1);
+    else if (this.#idleMs > spanMs * UP_FEEDBACK_IDLE_SHARE)
+      this.#extra = Math.min(this.#extra + 1, UP_FEEDBACK_SLOTS_MAX);
     else if (this.#idleMs === 0 && this.#extra > 0 && hasQueued) this.#extra--;
     this.#idleMs = 0;
     this.#feedbackAtMs = nowMs + UP_FEEDBACK_MS;

@@ -11,6 +11,8 @@ import {
   GRANT_ANSWER_ROUND_TRIPS,
   GRANT_LIFE_MS,
   LAPSED_GRANTS_KEPT_MAX,
+  NEED_LEAD_CHUNKS_MAX,
+  NEED_WEIGHT,
   PACED_SENDS_BYTES_MAX,
   PACED_SHARE_MAX,
   SEND_STALL_MS,
@@ -172,6 +174,7 @@ export class Upload {
     if (reason === 'busy' && neighbour.armed) neighbour.grantWindow = Math.max(1, neighbour.grantWindow / 2);
     neighbour.armed = false;
     const grant = neighbour.grants.get(grantId);
+    this.#slots.answered(false);
     if (grant !== undefined) this.#endGrant(neighbour, grant);
     else if (!neighbour.lapsedGrants.delete(grantId))
       this.#context.misbehaved(neighbour, 'protocol', `declined grant ${grantId}, which it does not hold`);
@@ -204,6 +207,7 @@ export class Upload {
       return;
     }
     this.#endGrant(neighbour, grant);
+    this.#slots.answered(true);
     // one more for each window's worth of requests, so that a busy receiver is tried out rarely
     neighbour.grantWindow = Math.min(GRANTS_PER_LINK_MAX, neighbour.grantWindow + 1 / neighbour.grantWindow);
     if (!this.#context.have.has(chunkIndex)) {
@@ -391,7 +395,7 @@ export class Upload {
     let ties = 0;
     for (const neighbour of this.#context.neighbours.values()) {
       if (!mayTake(neighbour, cap) || this.#isPaced(neighbour, chunkMs)) continue;
-      const served = neighbour.served.at(nowMs) + neighbour.outstanding;
+      const served = neighbour.served.at(nowMs) + neighbour.outstanding - this.#leadOf(neighbour);
       if (served < bestServed) {
         best = neighbour;
         bestServed = served;
@@ -401,6 +405,14 @@ export class Upload {
       }
     }
     return best;
+  }
+
+  /**
+   * By how many chunks it may be served more than others. Who has few links, or neighbours with many, is served less than others in all, and would
+   * finish last; if all its neighbours give it a share of what it lacks beyond what is usual, it catches up, and they do not all run to it at once.
+   */
+  #leadOf({ neededCount }: Neighbour): number {
+    return Math.min(NEED_LEAD_CHUNKS_MAX, (NEED_WEIGHT * neededCount) / this.#context.neighbours.size);
   }
 
   #grant(neighbour: Neighbour, etaMs: number, isPaced: boolean, roundTripMs: number, nowMs: number): void {
