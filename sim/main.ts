@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { parseRate, parseSize } from '../src/cli/rates.ts';
 import { ShoalError } from '../src/errors.ts';
+import { MACHINE } from './machine.ts';
 import { runAndReport, type RunReport } from './report.ts';
 import { SCENARIO_DEFAULTS, worldOf, type Scenario } from './scenario.ts';
 
@@ -120,11 +121,7 @@ if (values.help) {
   for (let run = 0; run < number(values.runs, 1); run++) {
     const seed = firstSeed + run;
     try {
-      const report = runAndReport(
-        worldOf(scenarioOf(seed)),
-        () => performance.now() / 1000,
-        () => process.memoryUsage().rss / 2 ** 20,
-      );
+      const report = runAndReport(worldOf(scenarioOf(seed)), MACHINE);
       process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${textOf(report)}\n`);
       if (!report.finished || report.acceptedWrong > 0) fail(seed, 'not everybody has every chunk');
     } catch (error) {
@@ -165,6 +162,10 @@ function textOf(report: RunReport): string {
       `busy ${share(uplinks.busy)}; idle: start ${share(uplinks.startup)}, nobody interested ${share(uplinks.noInterest)}, stalled ${share(uplinks.stalled)}, end ${share(uplinks.endgame)}`,
     ],
     [
+      'busy by twentieths',
+      `${uplinks.busyByTwentieth.map((one) => Math.round(100 * one)).join(' ')} % (of the bound; the last go beyond it)`,
+    ],
+    [
       'wasted bytes',
       `${share(wasted.all)}: late ${share(wasted.late)}, cancelled ${share(wasted.cancelled)}, corrupt ${share(wasted.corrupt)}`,
     ],
@@ -174,7 +175,7 @@ function textOf(report: RunReport): string {
     ],
     [
       'fairness, graph',
-      `Jain ${ratio(report.jainUp)}; links ${degree.min}-${degree.max}, mean ${degree.mean.toFixed(1)}, diameter ${degree.diameter}`,
+      `Jain ${ratio(report.jainUp)}; links ${degree.min}-${degree.max}, mean ${degree.mean.toFixed(1)}, diameter ${degree.diameter}; links and finish ${report.linksAndFinish.toFixed(2)}`,
     ],
     [
       'faults',
@@ -182,7 +183,7 @@ function textOf(report: RunReport): string {
     ],
     [
       'simulator',
-      `${report.events} events, ${report.virtualSeconds.toFixed(1)} s in ${report.realSeconds.toFixed(1)} s, ${Math.round(report.eventsPerSecond / 1000)} k events/s, ${Math.round(report.memoryMiB)} MiB`,
+      `${report.events} events, ${report.virtualSeconds.toFixed(1)} s in ${report.realSeconds.toFixed(1)} s (${report.cpuSeconds.toFixed(1)} s of processors), ${Math.round(report.eventsPerSecond / 1000)} k events/s, ${Math.round(report.memoryMiB)} MiB`,
     ],
   ];
   return rows.map(([name, text]) => `${`${name}:`.padEnd(32)}${text}`).join('\n');

@@ -42,6 +42,7 @@ export interface SimSend {
 
 /** A fragment that arrives whole. */
 export interface SimFragment {
+  readonly type: 'fragment';
   readonly stream: Stream;
   readonly send: SimSend;
   readonly offset: number;
@@ -342,7 +343,7 @@ export class Network {
         at++;
         continue;
       }
-      const fragment: SimFragment = { stream, send, offset: send.offset, byteCount };
+      const fragment: SimFragment = { type: 'fragment', stream, send, offset: send.offset, byteCount };
       send.offset += byteCount;
       stream.dataBytes += byteCount;
       if (stream.paceRate !== Number.POSITIVE_INFINITY)

@@ -30,6 +30,8 @@ export interface RunReport {
   readonly controlShare: number;
   readonly jainUp: number;
   readonly degree: { readonly min: number; readonly mean: number; readonly max: number; readonly diameter: number };
+  /** Correlation of the links a peer had half-way with when it finished; NaN when all had as many. */
+  readonly linksAndFinish: number;
   /** Mean milliseconds a request waited at a source that gives nothing. */
   readonly replaceStalledMs: number | null;
   readonly liarsBanned: number;
@@ -38,19 +40,32 @@ export interface RunReport {
   readonly events: number;
   readonly virtualSeconds: number;
   readonly realSeconds: number;
+  /** Of processors, all threads together: what one core would have taken at most. */
+  readonly cpuSeconds: number;
   readonly eventsPerSecond: number;
   readonly memoryMiB: number;
   readonly hash: string;
 }
 
-/** @param seconds a clock of the machine, for the figures about the simulator itself. */
-export function runAndReport(options: WorldOptions, seconds: () => number, memoryMiB: () => number): RunReport {
+/** What the machine says, for the figures about the simulator itself. */
+export interface Machine {
+  readonly seconds: () => number;
+  readonly cpuSeconds: () => number;
+  readonly memoryMiB: () => number;
+}
+
+export function runAndReport(options: WorldOptions, { seconds, cpuSeconds, memoryMiB }: Machine): RunReport {
   const started = seconds();
+  const cpuBefore = cpuSeconds();
   const boundMs = fluidBoundMs(options);
   const world = new World(options);
   const watch = new UplinkWatch(world, boundMs);
   let degree = { min: 0, mean: 0, max: 0, diameter: 0 };
-  world.lookAt(boundMs / 2, () => (degree = describeGraph(world)));
+  const linksOf = new Map<SimPeer, number>();
+  world.lookAt(boundMs / 2, () => {
+    degree = describeGraph(world);
+    for (const peer of world.peers) linksOf.set(peer, peer.links.size);
+  });
   const finished = world.run(boundMs * 20 + 600_000);
   const realSeconds = seconds() - started;
 
@@ -95,6 +110,12 @@ export function runAndReport(options: WorldOptions, seconds: () => number, memor
       ),
     jainUp: given.reduce((a, b) => a + b, 0) ** 2 / (given.length * given.reduce((a, b) => a + b * b, 0)),
     degree,
+    linksAndFinish: correlation(
+      fetched.flatMap((peer) => {
+        const links = linksOf.get(peer);
+        return links === undefined || Number.isNaN(peer.finishedAtMs) ? [] : [[links, peer.finishedAtMs] as const];
+      }),
+    ),
     replaceStalledMs: waits.length === 0 ? null : waits.reduce((a, b) => a + b, 0) / waits.length,
     liars: liars.length,
     liarsBanned: liars.filter(({ key }) => banned.has(key)).length,
@@ -102,10 +123,24 @@ export function runAndReport(options: WorldOptions, seconds: () => number, memor
     events: world.events,
     virtualSeconds: world.nowMs / 1000,
     realSeconds,
+    cpuSeconds: cpuSeconds() - cpuBefore,
     eventsPerSecond: world.events / Math.max(realSeconds, 1e-9),
     memoryMiB: memoryMiB(),
     hash: world.hash,
   };
+}
+
+/** Pearson's, -1..1. */
+function correlation(pairs: readonly (readonly [number, number])[]): number {
+  const mean = (at: 0 | 1): number => pairs.reduce((sum, pair) => sum + pair[at], 0) / pairs.length;
+  const [meanA, meanB] = [mean(0), mean(1)];
+  let [both, ofA, ofB] = [0, 0, 0];
+  for (const [a, b] of pairs) {
+    both += (a - meanA) * (b - meanB);
+    ofA += (a - meanA) ** 2;
+    ofB += (b - meanB) ** 2;
+  }
+  return both / Math.sqrt(ofA * ofB);
 }
 
 /** Links of those alive, and the longest of the shortest paths from a few of them. */

@@ -14,14 +14,22 @@ export interface UplinkUse {
   readonly stalled: number;
   /** Somebody has finished already. */
   readonly endgame: number;
+  /** The busy share in each twentieth of the bound, those after it included. */
+  readonly busyByTwentieth: readonly number[];
 }
 
 const LOOKS = 200;
+const TWENTIETH_LOOKS = LOOKS / 20;
+
+type Use = 'busy' | 'startup' | 'noInterest' | 'stalled' | 'endgame';
 
 export class UplinkWatch {
   readonly #world: World;
   readonly #stepMs: number;
   readonly #counts = { busy: 0, startup: 0, noInterest: 0, stalled: 0, endgame: 0 };
+
+  readonly #twentieths: { busy: number; all: number }[] = [];
+  #looks = 0;
 
   constructor(world: World, boundMs: number) {
     this.#world = world;
@@ -38,6 +46,7 @@ export class UplinkWatch {
       noInterest: noInterest / all,
       stalled: stalled / all,
       endgame: endgame / all,
+      busyByTwentieth: this.#twentieths.map((one) => one.busy / Math.max(1, one.all)),
     };
   }
 
@@ -51,10 +60,17 @@ export class UplinkWatch {
   #look(): void {
     const { peers } = this.#world;
     const someFinished = peers.some(({ plan, swarm }) => plan.complete !== true && swarm.isComplete);
-    for (const peer of peers) if (peer.alive) this.#counts[this.#useOf(peer, someFinished)]++;
+    const twentieth = (this.#twentieths[Math.floor(this.#looks++ / TWENTIETH_LOOKS)] ??= { busy: 0, all: 0 });
+    for (const peer of peers) {
+      if (!peer.alive) continue;
+      const use = this.#useOf(peer, someFinished);
+      this.#counts[use]++;
+      twentieth.all++;
+      if (use === 'busy') twentieth.busy++;
+    }
   }
 
-  #useOf(peer: SimPeer, someFinished: boolean): keyof UplinkUse {
+  #useOf(peer: SimPeer, someFinished: boolean): Use {
     if (peer.host.busy) return 'busy';
     if (peer.swarm.have.count === 0) return 'startup';
     if (someFinished) return 'endgame';

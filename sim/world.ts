@@ -150,7 +150,9 @@ export class World {
         const peer = this.#byIndex[a] as SimPeer;
         if (peer.timerAtMs !== b) break;
         peer.timerAtMs = Number.POSITIVE_INFINITY;
-        this.#tell(peer, { type: 'tick' });
+        // what was due then may be due later by now, as in a node
+        if (peer.swarm.nextDeadline() <= this.nowMs + peer.clockAheadMs) this.#tell(peer, { type: 'tick' });
+        else if (peer.alive) this.#setTimer(peer);
         break;
       }
       case FACT:
@@ -280,6 +282,10 @@ export class World {
         at++;
       }
     }
+    this.#setTimer(peer);
+  }
+
+  #setTimer(peer: SimPeer): void {
     const dueAtMs = peer.swarm.nextDeadline() - peer.clockAheadMs;
     if (dueAtMs >= peer.timerAtMs || dueAtMs === Number.POSITIVE_INFINITY) return;
     // no sooner than a timer of Node could
@@ -482,7 +488,7 @@ export class World {
     const far = stream.back as Stream;
     const peer = this.#byIndex[stream.to.index] as SimPeer;
     if (far.closed || !peer.alive) return;
-    if ('send' in what) this.#fragment(peer, far.link, what);
+    if (what.type === 'fragment') this.#fragment(peer, far.link, what);
     else this.#tell(peer, { type: 'message', link: far.link, message: what });
   }
 
@@ -551,10 +557,10 @@ export class World {
   }
 
   #gained(peer: SimPeer, chunkIndex: number, link: LinkId): void {
-    const found = [...peer.incoming].find(
-      ([key, incoming]) => incoming.chunkIndex === chunkIndex && Math.floor(key / 0x10000) === link,
-    );
-    if (found === undefined || found[1].state !== 'verified' || !peer.holds.has(chunkIndex)) {
+    let found: [number, Incoming] | undefined;
+    for (const entry of peer.incoming)
+      if (entry[1].chunkIndex === chunkIndex && Math.floor(entry[0] / 0x10000) === link) found ??= entry;
+    if (found?.[1].state !== 'verified' || !peer.holds.has(chunkIndex)) {
       this.acceptedWrong++;
       throw new ShoalError('bug', `peer ${peer.index} took chunk ${chunkIndex}, which nobody verified`);
     }

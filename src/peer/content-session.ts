@@ -346,14 +346,15 @@ export class ContentSession {
 
   #schedule(): void {
     const dueAtMs = this.#closed ? Number.POSITIVE_INFINITY : this.swarm.nextDeadline();
-    // a timer that fires early only ticks once too often; moving it with every fragment would cost more
+    // a timer that fires early is only set once more; moving it with every fragment would cost more
     if (dueAtMs >= this.#timerAtMs) return;
     clearTimeout(this.#timer);
     this.#timerAtMs = dueAtMs;
     this.#timer = setTimeout(
       () => {
         this.#timerAtMs = Number.POSITIVE_INFINITY;
-        this.#post({ type: 'tick' });
+        if (this.swarm.nextDeadline() <= this.#options.clock()) this.#post({ type: 'tick' });
+        else this.#schedule();
       },
       Math.max(1, Math.ceil(dueAtMs - this.#options.clock())),
     );

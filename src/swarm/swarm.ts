@@ -49,16 +49,6 @@ import type { IncomingFragment } from './requests.ts';
 import { RoundTrips } from './round-trips.ts';
 import { Upload } from './upload.ts';
 
-/** Facts after which there may be somebody to dial. */
-const DIAL_FACTS: ReadonlySet<SwarmFact['type']> = new Set([
-  'candidates',
-  'dial-failed',
-  'linked',
-  'unlinked',
-  'chunk-lost',
-  'chunk-dropped',
-]);
-
 const NOTHING: readonly SwarmAction[] = [];
 
 /**
@@ -231,9 +221,9 @@ export class Swarm {
 
   #apply(fact: SwarmFact): void {
     const nowMs = this.#nowMs;
-    if (DIAL_FACTS.has(fact.type)) this.#dialler.changed();
     switch (fact.type) {
       case 'candidates':
+        this.#dialler.changed();
         this.#dials.learn(
           fact.candidates.filter((candidate) => candidate.key !== this.#options.ownKey),
           fact.listed,
@@ -241,12 +231,15 @@ export class Swarm {
         );
         return;
       case 'dial-failed':
+        this.#dialler.changed();
         this.#dials.failed(fact.key, nowMs);
         return;
       case 'linked':
+        this.#dialler.changed();
         this.#linked(fact);
         return;
       case 'unlinked': {
+        this.#dialler.changed();
         const neighbour = this.#neighbours.get(fact.link);
         if (neighbour === undefined) return;
         if (fact.misbehaved) this.#ban(neighbour, 'protocol', 'it broke the protocol');
@@ -300,9 +293,11 @@ export class Swarm {
         return;
       }
       case 'chunk-lost':
+        this.#dialler.changed();
         this.#lost(fact.chunkIndex);
         return;
       case 'chunk-dropped':
+        this.#dialler.changed();
         if (this.#have.has(fact.chunkIndex)) this.#download.drop(fact.chunkIndex);
         this.#lost(fact.chunkIndex);
         return;
