@@ -17,6 +17,7 @@ const HELP = `usage: npm run sim -- [options]     runs the shipped policy in a v
   --degree N                     links that the tracker aims at (20 by the limits of the program)
   --slow-start                   model TCP's slow start and its restart after idle
   --kernel SIZE --headers        socket buffers of the hosts; packet headers count
+  --control-first                messages pass what waits in front of the receiver's downlink
   --slow SHARE --slow-factor F   so many leechers have so much of --up (0, 0.1)
   --stalled SHARE                take requests and never send
   --dying SHARE --resets         vanish at random moments, without a packet or with a reset
@@ -48,6 +49,7 @@ const { values } = parseArgs({
     'slow-start': { type: 'boolean', default: false },
     kernel: { type: 'string' },
     headers: { type: 'boolean', default: false },
+    'control-first': { type: 'boolean', default: false },
     slow: { type: 'string' },
     'slow-factor': { type: 'string' },
     stalled: { type: 'string' },
@@ -95,6 +97,7 @@ function scenarioOf(seed: number): Scenario {
     slowStart: values['slow-start'],
     kernelBytes: values.kernel === undefined ? 0 : parseSize(values.kernel),
     headers: values.headers,
+    controlFirst: values['control-first'],
     verifyMs: number(values.verify, one.verifyMs),
     slowShare: number(values.slow, 0),
     slowFactor: number(values['slow-factor'], one.slowFactor),

@@ -17,6 +17,8 @@ export interface NetworkOptions {
   readonly kernelBytes: number;
   /** Count TCP/IP and Ethernet headers as bytes on the link. */
   readonly headers: boolean;
+  /** Messages pass chunks that wait in front of the receiver's downlink, as where flows are queued fairly. */
+  readonly controlFirst: boolean;
   /** Most bytes TCP may have on its way in one direction. */
   readonly windowBytesMax: number;
 }
@@ -25,6 +27,7 @@ export const NETWORK_DEFAULTS: NetworkOptions = {
   slowStart: false,
   kernelBytes: 0,
   headers: false,
+  controlFirst: false,
   windowBytesMax: 4 * 1024 * 1024,
 };
 
@@ -223,7 +226,10 @@ export class Network {
     }
     const costUs = byteCount / host.upRate;
     host.upFreeAtUs = Math.max(host.upFreeAtUs, nowUs) + costUs;
-    return Math.max(this.#occupyDownlink(stream, byteCount, nowUs, nowUs + costUs), stream.arrivesAtUs);
+    const inUs = this.#options.controlFirst
+      ? nowUs + costUs + stream.latencyUs + byteCount / stream.to.downRate
+      : this.#occupyDownlink(stream, byteCount, nowUs, nowUs + costUs);
+    return Math.max(inUs, stream.arrivesAtUs);
   }
 
   start(send: SimSend): void {

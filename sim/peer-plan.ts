@@ -60,4 +60,6 @@ export interface WorldOptions {
   readonly kernelBytes?: number;
   /** Count packet headers as bytes on the link. */
   readonly headers?: boolean;
+  /** Messages do not wait behind chunks in front of a receiver's downlink. */
+  readonly controlFirst?: boolean;
 }

@@ -18,6 +18,7 @@ export interface Scenario {
   readonly slowStart: boolean;
   readonly kernelBytes: number;
   readonly headers: boolean;
+  readonly controlFirst: boolean;
   readonly verifyMs: number;
   /** Shares of the leechers, 0..1. */
   readonly slowShare: number;
@@ -53,6 +54,7 @@ export const SCENARIO_DEFAULTS: Scenario = {
   slowStart: false,
   kernelBytes: 0,
   headers: false,
+  controlFirst: false,
   verifyMs: 1,
   slowShare: 0,
   slowFactor: 0.1,
@@ -123,6 +125,7 @@ export function worldOf(scenario: Scenario): WorldOptions {
     slowStart: scenario.slowStart,
     kernelBytes: scenario.kernelBytes,
     headers: scenario.headers,
+    controlFirst: scenario.controlFirst,
     verifyMs: scenario.verifyMs,
     unranked: scenario.unranked,
     ...(scenario.degree === undefined ? {} : { degree: scenario.degree }),

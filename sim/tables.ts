@@ -88,6 +88,7 @@ export const TABLES: readonly Table[] = [
     options: BASE,
     rows: [
       row('like the uplink', 1.137, '--down 2.5M'),
+      row('like the uplink, control first', 1.137, '--down 2.5M --control-first'),
       row('1.25 times', 1.101, '--down 3.125M'),
       row('twice', 1.078, '--down 5M'),
       row('four times', 1.076, '--down 10M'),

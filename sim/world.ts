@@ -70,6 +70,7 @@ export class World {
         slowStart: options.slowStart ?? false,
         kernelBytes: options.kernelBytes ?? 0,
         headers: options.headers ?? false,
+        controlFirst: options.controlFirst ?? false,
       },
       {
         nowUs: () => this.#queue.nowUs,

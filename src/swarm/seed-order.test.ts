@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Bitfield } from '../content/bitfield.ts';
+import { ScriptedSwarm } from './fixtures.ts';
 import { SeedOrder } from './seed-order.ts';
 
 const all = (): boolean => true;
@@ -60,5 +62,23 @@ describe('SeedOrder', () => {
         },
       ),
     );
+  });
+});
+
+describe('complete peers', () => {
+  const CHUNKS = 64;
+  const firstSuggestion = (seed: number, rank?: number): number | undefined => {
+    const bench = new ScriptedSwarm({ chunkCount: CHUNKS, have: Bitfield.full(CHUNKS), seed });
+    if (rank !== undefined) bench.tell({ type: 'seed-rank', rank, count: 2 });
+    bench.link(1);
+    bench.takeSent('grant');
+    bench.link(2);
+    bench.passUntil(3_000);
+    return bench.takeSent('grant')[0]?.suggestions[0];
+  };
+
+  it('begin where their rank says, and somewhere each while they have none', () => {
+    expect([1, 2, 3].map((seed) => firstSuggestion(seed, 1))).toEqual([32, 32, 32]);
+    expect(new Set([1, 2, 3, 4].map((seed) => firstSuggestion(seed))).size).toBeGreaterThan(1);
   });
 });

@@ -25,7 +25,12 @@ export class SeedOrder {
 
   /** Begins at this seeder's shard. Counters stay. */
   setShard(rank: number, count: number): void {
-    this.#start = count > 0 ? Math.floor(((rank % count) * this.#chunkCount) / count) : 0;
+    this.startAt(count > 0 ? Math.floor(((rank % count) * this.#chunkCount) / count) : 0);
+  }
+
+  /** Begins at this chunk. Counters stay. */
+  startAt(chunk: number): void {
+    this.#start = chunk;
   }
 
   /** One copy more exists or is on its way. */

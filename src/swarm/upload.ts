@@ -40,7 +40,8 @@ export class Upload {
   /** Neighbours that asked for a pace. */
   readonly #paced = new Set<Neighbour>();
   #seedOrder: SeedOrder | undefined;
-  #shard: { rank: number; count: number } = { rank: 0, count: 1 };
+  /** Our place among the complete peers; undefined: the tracker has not said. */
+  #shard: { rank: number; count: number } | undefined;
   #sentBytes = 0;
   /** Grants by age; those at the front may be over. */
   readonly #awaited: Grant[] = [];
@@ -72,7 +73,7 @@ export class Upload {
   /** From now on we suggest chunks; `copies` tells how many leechers we know to have each. */
   becameComplete(copies: (chunkIndex: number) => number): void {
     const order = new SeedOrder(this.#context.layout.chunkCount);
-    order.setShard(this.#shard.rank, this.#shard.count);
+    if (this.#shard !== undefined) order.setShard(this.#shard.rank, this.#shard.count);
     for (let chunk = 0; chunk < this.#context.layout.chunkCount; chunk++) {
       for (let copy = copies(chunk); copy > 0; copy--) order.raise(chunk);
     }
@@ -440,6 +441,8 @@ export class Upload {
     const underWay = new Set<number>();
     for (const send of neighbour.sends.values()) underWay.add(send.chunkIndex);
     for (const grant of neighbour.grants.values()) underWay.add(grant.pledgedChunk);
+    // complete peers that do not know of each other would all begin with the same chunks, and go on like that
+    if (this.#shard === undefined) this.#seedOrder.startAt(this.#context.random.below(this.#context.layout.chunkCount));
     return this.#seedOrder.suggest(
       SUGGESTIONS_PER_GRANT,
       (chunk) => !neighbour.theirs.has(chunk) && !underWay.has(chunk),
