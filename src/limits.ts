@@ -396,8 +396,10 @@ export const HOLDINGS_PER_CALL_MAX = 20_000;
 /** Other peers that an announce asks for (`?peers=`): of each file, and for how many of its files. More: those. */
 export const ANNOUNCE_OTHERS_MAX = 50;
 export const ANNOUNCE_OTHERS_FILES_MAX = 20;
-/** A call with a larger body does not take the short way through the tracker. */
+/** A call with a larger body, a longer head or more headers does not take the short way through the tracker. */
 export const HOT_BODY_BYTES_MAX = 64 * KiB;
+export const HOT_HEAD_BYTES_MAX = 4 * KiB;
+export const HOT_HEADERS_MAX = 32;
 /**
  * A peer that so many others report, each at another address, within so long, is named to nobody until enough of the reports are older
  * than that. Fewer: a few liars could have honest peers banned; more: small swarms could not.

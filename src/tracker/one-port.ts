@@ -16,9 +16,12 @@ import { createServer as createTcp, type AddressInfo, type Server, type Socket }
 import { createServer as createTls, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { systemErrorCode } from '../errors.ts';
 import * as limits from '../limits.ts';
+import type { HotConnections } from './frontends/hot-connection.ts';
 
 export interface OnePortOptions {
   readonly http1: RequestListener;
+  /** Takes connections of HTTP/1.1 first, and gives up those that it does not understand; undefined: all are for `http1`. */
+  readonly hot?: HotConnections | undefined;
   readonly http2: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
   /** What is said to a connection whose first request is broken; closes it. */
   readonly onBroken: (error: Error & { code?: string }, socket: Socket) => void;
@@ -52,6 +55,7 @@ export interface OnePort {
 }
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+const POST = Buffer.from('POST ', 'latin1');
 /** No method of HTTP/1.1 in use here begins with these bytes of the preface: as many as it takes to tell them apart. */
 const TELLING_BYTES = 4;
 
@@ -68,7 +72,10 @@ export function createOnePort(options: OnePortOptions): OnePort {
     undecided.add(socket);
     lookAtFirstBytes(socket, firstBytesMs, (head) => {
       undecided.delete(socket);
-      if (head !== undefined) (isPreface(head) ? two : one).emit('connection', socket);
+      if (head === undefined) return;
+      if (isPreface(head)) two.emit('connection', socket);
+      else if (options.hot === undefined || !isPost(head)) one.emit('connection', socket);
+      else options.hot.take(socket, (given) => one.emit('connection', given));
     });
   };
   const refuse = (why: NotTaken, socket: Socket): void => {
@@ -118,6 +125,7 @@ export function createOnePort(options: OnePortOptions): OnePort {
     const cut = setTimeout(() => sockets.forEach((socket) => socket.destroy()), cutAfterMs);
     for (const socket of undecided) socket.destroy();
     for (const session of sessions) session.close();
+    options.hot?.close();
     one.closeIdleConnections();
     try {
       await ended;
@@ -211,6 +219,11 @@ function createSecure(tls: TrackerTls, handshakeTimeout: number, onSocket: (sock
 function isPreface(head: Buffer): boolean {
   const length = Math.min(head.length, PREFACE.length);
   return PREFACE.compare(head, 0, length, 0, length) === 0;
+}
+
+/** Whether it may begin a POST. */
+function isPost(head: Buffer): boolean {
+  return POST.compare(head, 0, Math.min(head.length, POST.length), 0, Math.min(head.length, POST.length)) === 0;
 }
 
 /** Calls back once: with what came first, or undefined for a connection that ended or said nothing in time. Bytes seen are given back. */

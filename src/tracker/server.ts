@@ -18,7 +18,8 @@ import type { AddressProbe } from './dial-back.ts';
 import { docsRoutes } from './frontends/docs.ts';
 import { refuseWhileClosing } from './frontends/drain.ts';
 import { guardRest, guardRpc } from './frontends/guard.ts';
-import { createHotPath } from './frontends/hot-path.ts';
+import { hotCalls } from './frontends/hot-calls.ts';
+import { createHotConnections } from './frontends/hot-connection.ts';
 import { countCalls, createMetrics, type Metrics } from './frontends/metrics.ts';
 import { installErrorHandlers, refuseBrokenRequest, connectionRefusal, sendError } from './frontends/rest-errors.ts';
 import { callerOf } from './frontends/rest-request.ts';
@@ -145,7 +146,8 @@ function listenersOf(
   parts: AppParts & { readonly metrics: Metrics },
 ): Omit<OnePortOptions, 'tls'> {
   const { registry, metrics, access = OPEN_ACCESS } = parts;
-  const http1 = refuseWhileClosing(createHotPath({ app, metrics, registry, access }), parts.closing);
+  const http1 = refuseWhileClosing((request, response) => app.routing(request, response), parts.closing);
+  const hot = createHotConnections({ calls: hotCalls(registry), metrics, access });
   const http2 = connectNodeAdapter({
     ...rpcOf(parts),
     contextValues: ({ socket, headers }) =>
@@ -154,7 +156,7 @@ function listenersOf(
         .set(callIdKey, callIdOf(headers)),
     fallback: (request, response) => http1(request as IncomingMessage, response as ServerResponse),
   });
-  return { http1, http2, onBroken: refuseBrokenRequest, refusal: connectionRefusal };
+  return { http1, hot, http2, onBroken: refuseBrokenRequest, refusal: connectionRefusal };
 }
 
 /** Both frontends on one Fastify instance, not yet listening. */

@@ -1,7 +1,7 @@
 /**
  * A name for each call, the same in its answer and in what the log says of it, so that a complaint can be looked up. It is what the
  * caller has sent as `x-request-id`, as a proxy before the tracker does, or else made here. Calls that are answered by the short way
- * (hot-path.ts) fail into the app, and have one then.
+ * (hot-connection.ts) have one only where the caller gave it, or where they fail, into the app.
  */
 import { ConnectError, createContextKey, type Interceptor } from '@connectrpc/connect';
 import type { FastifyInstance } from 'fastify';
@@ -16,10 +16,14 @@ const CALL_ID = new RegExp(String.raw`^[\w.:+/=-]{1,${limits.CALL_ID_CHARS_MAX}}
 /** The id of a call of the RPC: over HTTP/1.1 that of the app's request. */
 export const callIdKey = createContextKey<string>('', { description: 'call id' });
 
+export function isCallId(text: string): boolean {
+  return CALL_ID.test(text);
+}
+
 /** The caller's own, if it is short and plain; else a new one. */
 export function callIdOf(headers: IncomingHttpHeaders): string {
   const given = headers[CALL_ID_HEADER];
-  return typeof given === 'string' && CALL_ID.test(given) ? given : randomBytes(8).toString('hex');
+  return typeof given === 'string' && isCallId(given) ? given : randomBytes(8).toString('hex');
 }
 
 export function tellCallIds(app: FastifyInstance): void {
