@@ -555,6 +555,9 @@ export const LEAVE_TIMEOUT_MS = 1_000;
 export const TRACKER_CALL_TIMEOUT_MS = 10_000;
 /** The same, while another tracker of the list is left to be asked. */
 export const TRACKER_FAILOVER_MS = 2_500;
+/** Whoever reads a node's figures: connections at a time, and the time a request may take to come. */
+export const METRICS_CONNECTIONS_MAX = 16;
+export const METRICS_REQUEST_MS = 10_000;
 /** A node whose tracker has closed the connection between two calls calls again within this, at a random moment; once in a renewal's time. */
 export const TRACKER_LOST_WAIT_MS = 1_000;
 /** Bytes of one answer of a tracker. Larger: the call fails, nothing is kept. */

@@ -11,6 +11,7 @@ import { humanRate } from './human.ts';
 import { interrupted } from './interrupt.ts';
 import { doneEvent, progressEvent, sharedEvent } from './ndjson.ts';
 import { createProgressPace } from './progress-pace.ts';
+import { metricsOption, tellMetrics, type NodeFlags } from './node-flags.ts';
 import { EVERYWHERE, parseAdvertised, parsePort } from './rates.ts';
 import { checkPaths, problemTeller, unreachableTeller } from './share-problems.ts';
 import type { FetchAnswer } from '../peer/secure-fetch.ts';
@@ -91,17 +92,25 @@ function addressed(command: Command): Command {
 }
 
 function defineRunOn(command: Command, runtime: Runtime): void {
-  addressed(command).action((ip: string, port: number, folder: string) =>
-    run({ ip, port, folder }, globalOptions(command), runtime),
-  );
+  addressed(command)
+    .addOption(metricsOption())
+    .action((ip: string, port: number, folder: string, flags: Pick<NodeFlags, 'metrics'>) =>
+      run({ ip, port, folder }, globalOptions(command), runtime, flags.metrics),
+    );
 }
 
-async function run(place: Place, shared: GlobalOptions, runtime: Runtime): Promise<void> {
+async function run(
+  place: Place,
+  shared: GlobalOptions,
+  runtime: Runtime,
+  metrics: NodeFlags['metrics'],
+): Promise<void> {
   const { output, interrupt } = runtime;
   await checkPaths([place.folder]);
-  const node = await openNode(place, shared, runtime);
+  const node = await openNode(place, shared, runtime, metrics);
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });
+    tellMetrics(node, output);
     const listening = `Peer listening on ${portOf(node)}, sharing ${printable(place.folder)}`;
     output.answer(listening);
     const sharing = node.share([place.folder], {
@@ -281,12 +290,17 @@ function sourceLine(index: number, { address, bytes, seconds }: SourceTally): st
 }
 
 /** Listens everywhere, as the document does, unless only this machine could reach the address that is announced. */
-function openNode({ ip, port }: Place, shared: GlobalOptions, runtime: Runtime): Promise<PeerNode> {
+function openNode(
+  { ip, port }: Place,
+  shared: GlobalOptions,
+  runtime: Runtime,
+  metrics?: NodeFlags['metrics'],
+): Promise<PeerNode> {
   const host = ip === 'localhost' || ip === '::1' || ip.startsWith('127.') ? ip : EVERYWHERE;
   const { trackerUrls, findTracker, token } = shared;
   const tls = nodeTls(shared);
   return runtime.services.createNode({
-    ...{ trackerUrls, findTracker, token, tls, listen: { host, port }, advertise: ip },
+    ...{ trackerUrls, findTracker, token, tls, listen: { host, port }, advertise: ip, metrics },
     onUnreachable: unreachableTeller(runtime.output),
   });
 }

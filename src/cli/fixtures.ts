@@ -170,6 +170,7 @@ export function fakeNode(parts: Partial<PeerNode> = {}): { node: PeerNode; close
   let closes = 0;
   const node: PeerNode = {
     peerId: 'ab'.repeat(16),
+    metricsUrl: undefined,
     address: '127.0.0.1:9001',
     share: () => Promise.resolve(),
     volunteer: absent,

@@ -126,12 +126,19 @@ export interface ErrorEvent {
   readonly exit: number;
 }
 
+/** Where a node's figures are served. */
+export interface MetricsEvent {
+  readonly event: 'metrics';
+  readonly url: string;
+}
+
 export type CliEvent =
   | TrackerListeningEvent
   | PeerListeningEvent
   | SharedEvent
   | SharedFolderEvent
   | WithdrawnEvent
+  | MetricsEvent
   | UnreachableEvent
   | BackupEvent
   | ProblemEvent

@@ -31,6 +31,8 @@ export interface NodeOptions {
   readonly tls?: TlsFiles | undefined;
   /** Called when the tracker cannot reach this node at any of these addresses, and so sends nobody. */
   readonly onUnreachable?: ((addresses: readonly string[]) => void) | undefined;
+  /** Where its figures are served for Prometheus; port 0: any free one; undefined: nowhere. */
+  readonly metrics?: { readonly host: string; readonly port: number } | undefined;
   /** The data home below which other processes of this user find the node; undefined: it has no control socket. */
   readonly controlHome?: string | undefined;
 }
@@ -230,6 +232,8 @@ export interface PeerNode {
   readonly peerId: string;
   /** `host:port` on which the node accepts connections. */
   readonly address: string;
+  /** Where its figures are served; undefined: nowhere. */
+  readonly metricsUrl: string | undefined;
   /** Indexes and announces files and folders; resolves when all that was found is announced. Goes on watching until close. */
   share(paths: readonly string[], options?: ShareOptions): Promise<void>;
   /** Offers space for copies of what others share, until close; resolves when what was kept before is known. Once only. */

@@ -16,6 +16,7 @@ import type { SharedBytes } from '../storage/chunk-workers.ts';
 import type { ChunkReasonRange } from './api.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { IncomingChunks } from './incoming-chunks.ts';
+import type { NodeCounters } from './node-metrics.ts';
 import type { LinkEvents, PeerLink } from './peer-link.ts';
 import type { Uploader } from './uploader.ts';
 
@@ -64,6 +65,8 @@ export interface SessionOptions {
   /** For what is received. */
   readonly buffers: ChunkBuffers<SharedBytes>;
   readonly uploader: Uploader;
+  /** Of the node, for all its contents. */
+  readonly counters?: NodeCounters | undefined;
   readonly clock: () => number;
   readonly seed: number;
   readonly order: 'rarest' | 'in-order';
@@ -120,7 +123,7 @@ export class ContentSession {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.layout = options.layout;
-    this.#incoming = new IncomingChunks(options.buffers);
+    this.#incoming = new IncomingChunks(options.buffers, options.clock);
     this.#store = options.store;
     const nowMs = options.clock();
     this.#lastProgressAtMs = nowMs;
@@ -413,6 +416,7 @@ export class ContentSession {
         events.complete?.();
         return;
       case 'banned':
+        if (this.#options.counters !== undefined) this.#options.counters.bans[action.offence]++;
         events.banned?.(action);
     }
   }
@@ -445,10 +449,17 @@ export class ContentSession {
   async #verify(link: LinkId, requestId: number, chunkIndex: number): Promise<void> {
     const key = requestKey(link, requestId);
     const byteCount = chunkBytes(this.layout, chunkIndex);
+    const startedAtMs = this.#options.clock();
     const verdict = await this.#incoming.verify(key, (buffer) =>
       this.#options.verify(chunkIndex, buffer.subarray(0, byteCount)),
     );
     if (verdict === undefined) throw new ShoalError('bug', `chunk ${chunkIndex} is to be verified but has no bytes`);
+    const { counters, clock } = this.#options;
+    if (counters !== undefined) {
+      counters.hashSeconds.observe((clock() - startedAtMs) / 1000);
+      if (verdict.ok) counters.chunksVerified++;
+      else counters.chunksRejected++;
+    }
     this.#post({ type: 'verified', link, requestId, ok: verdict.ok });
   }
 
@@ -457,14 +468,24 @@ export class ContentSession {
     const buffer = this.#incoming.get(key);
     if (buffer === undefined || this.#store.write === undefined)
       throw new ShoalError('bug', `chunk ${chunkIndex} is to be written but cannot be`);
+    const { counters, clock } = this.#options;
+    const startedAtMs = clock();
+    const byteCount = chunkBytes(this.layout, chunkIndex);
     let ok = true;
     try {
-      await this.#store.write(chunkIndex, buffer.subarray(0, chunkBytes(this.layout, chunkIndex)));
+      await this.#store.write(chunkIndex, buffer.subarray(0, byteCount));
     } catch (error) {
       ok = false;
       this.#lastDiskError = ShoalError.from(error);
       this.#options.events.diskProblem?.(this.#lastDiskError, chunkIndex);
       setTimeout(() => this.#post({ type: 'disk-ready' }), DISK_RETRY_MS).unref();
+    }
+    const nowMs = clock();
+    counters?.writeSeconds.observe((nowMs - startedAtMs) / 1000);
+    if (counters !== undefined && !ok) counters.writesFailed++;
+    else if (counters !== undefined) {
+      counters.keptBytes += byteCount;
+      counters.chunkSeconds.observe((nowMs - this.#incoming.begunAtMs(key, nowMs)) / 1000);
     }
     this.#incoming.release(key);
     this.#post({ type: 'written', link, requestId, ok });

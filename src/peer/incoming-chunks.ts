@@ -10,6 +10,8 @@ import type { ChunkBuffers } from './chunk-buffers.ts';
 
 interface Incoming {
   readonly buffer: SharedBytes;
+  /** When its first byte came. */
+  readonly begunAtMs: number;
   /** A connection is in the midst of a fragment, or the digest is being computed. */
   inUse: boolean;
   /** Nobody waits for this request any more. */
@@ -24,15 +26,21 @@ export class IncomingChunks {
   /** Where a connection is writing: it has one fragment at a time. */
   readonly #filling = new Map<LinkId, Incoming>();
 
-  constructor(buffers: ChunkBuffers<SharedBytes>) {
+  readonly #clock: () => number;
+
+  constructor(buffers: ChunkBuffers<SharedBytes>, clock: () => number = () => 0) {
     this.#buffers = buffers;
+    this.#clock = clock;
   }
 
   /** A fragment of this request is coming over this link: the buffer of the request, taken at its first fragment. */
   beginFragment(link: LinkId, key: number, byteCount: number): SharedBytes {
     let incoming = this.#byRequest.get(key);
     if (incoming === undefined) {
-      incoming = { buffer: this.#buffers.take(byteCount), inUse: false, released: false, kept: undefined };
+      incoming = {
+        ...{ buffer: this.#buffers.take(byteCount), begunAtMs: this.#clock() },
+        ...{ inUse: false, released: false, kept: undefined },
+      };
       this.#byRequest.set(key, incoming);
     }
     incoming.inUse = true;
@@ -50,6 +58,11 @@ export class IncomingChunks {
 
   get(key: number): SharedBytes | undefined {
     return this.#byRequest.get(key)?.buffer;
+  }
+
+  /** When the first byte of a request came; `otherwise` for one that has none. */
+  begunAtMs(key: number, otherwise: number): number {
+    return this.#byRequest.get(key)?.begunAtMs ?? otherwise;
   }
 
   /** Runs `verify` over the buffer of a request; undefined when it has none. */

@@ -42,6 +42,8 @@ import { RangeFrontend } from './frontends/range.ts';
 import { findContent, type WantedContent } from './find-content.ts';
 import type { FolderGetHost } from './get-folder.ts';
 import { runGet, type GetHost } from './get-job.ts';
+import type { MetricsServer } from './metrics-server.ts';
+import { NodeCounters, type NodeFigures } from './node-metrics.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { readerStore } from './reader-store.ts';
 import { Sessions, type OpenSession } from './sessions.ts';
@@ -95,6 +97,8 @@ class Node implements PeerNode {
   #shared: SharedLibrary | undefined;
   #sharing: Promise<SharedLibrary> | undefined;
   #volunteer: Volunteer | undefined;
+  readonly #counters = new NodeCounters();
+  #metrics: MetricsServer | undefined;
   #rangeSentBytes = 0;
   #closed: Promise<void> | undefined;
 
@@ -112,6 +116,7 @@ class Node implements PeerNode {
       ownKey: this.peerId,
       buffers: createReceiveBuffers((buffer) => this.#workers.forget(buffer.buffer)),
       uploader: this.#uploader,
+      counters: this.#counters,
       clock: this.#clock,
       downBytesPerSecond,
       tls,
@@ -165,6 +170,8 @@ class Node implements PeerNode {
   }
 
   async open(): Promise<void> {
+    const { metrics } = this.#options;
+    if (metrics !== undefined) await this.#serveMetrics(metrics);
     this.#listener = await listen({
       ...this.#options.listen,
       connections: this.#connections,
@@ -179,6 +186,46 @@ class Node implements PeerNode {
         this.#range.serve(arrival.socket, arrival.head);
       },
     });
+  }
+
+  get metricsUrl(): string | undefined {
+    return this.#metrics?.url;
+  }
+
+  async #serveMetrics(at: { readonly host: string; readonly port: number }): Promise<void> {
+    const { nodeMetricsText, serveMetrics } = await import('./metrics-server.ts');
+    this.#metrics = await serveMetrics(at, (process_) => nodeMetricsText(this.#counters, this.#figures(), process_));
+  }
+
+  #figures(): NodeFigures {
+    const open = [...this.#sessions.all()];
+    const { past } = this.#sessions;
+    const load = { awaited: 0, checking: 0, sending: 0, granted: 0, queued: 0 };
+    const figures = { native: past.up, received: past.down, wasted: past.wasted, links: 0, fetching: 0 };
+    for (const { session, kind } of open) {
+      const { swarm } = session;
+      for (const [name, count] of Object.entries(swarm.load)) load[name as keyof typeof load] += count;
+      figures.native += session.sentBytes;
+      figures.received += session.receivedBytes;
+      figures.wasted += swarm.wastedBytes;
+      figures.links += session.linkCount;
+      if (!swarm.isComplete && kind !== 'served') figures.fetching++;
+    }
+    return {
+      sentBytes: { native: figures.native, range: this.#rangeSentBytes },
+      receivedBytes: figures.received,
+      wastedBytes: figures.wasted,
+      connections: this.#connections.size,
+      links: figures.links,
+      contents: { fetching: figures.fetching, serving: open.length - figures.fetching },
+      requests: { awaited: load.awaited, checking: load.checking },
+      uploads: { sending: load.sending, granted: load.granted, queued: load.queued },
+      sharedFiles: this.#shared?.fileCount ?? 0,
+      sharedBytes: this.#shared?.byteCount ?? 0,
+      limits: { up: this.#uploader.limit, down: this.#sessions.downLimit },
+      isRegistered: this.#announcer.state === 'connected',
+      volunteer: this.#volunteer?.status(),
+    };
   }
 
   share(paths: readonly string[], options: ShareOptions = {}): Promise<void> {
@@ -261,6 +308,7 @@ class Node implements PeerNode {
     this.#uploader.close();
     await Promise.allSettled([
       left,
+      this.#metrics?.close(),
       this.#shared?.close(),
       this.#finished.close(),
       this.#workers.close(),

@@ -16,6 +16,7 @@ import type { Candidate, LinkId } from '../swarm/facts.ts';
 import { DownLimit } from '../swarm/down-limit.ts';
 import type { ChunkBuffers } from './chunk-buffers.ts';
 import { ContentSession, type ChunkStore, type SessionEvents, type SessionOptions } from './content-session.ts';
+import type { NodeCounters } from './node-metrics.ts';
 import { RangeSource } from './range-source.ts';
 import type { Uploader } from './uploader.ts';
 
@@ -53,6 +54,7 @@ export interface SessionsOptions {
   readonly ownKey: string;
   readonly buffers: ChunkBuffers<SharedBytes>;
   readonly uploader: Uploader;
+  readonly counters: NodeCounters;
   readonly clock: () => number;
   /** Of the node, over all contents; Infinity: none. */
   readonly downBytesPerSecond: number;
@@ -78,7 +80,7 @@ export class Sessions {
   #peerExchange = true;
   readonly #downLimit: DownLimit;
   /** Bytes of sessions that are closed. */
-  readonly past = { up: 0, down: 0 };
+  readonly past = { up: 0, down: 0, wasted: 0 };
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -99,12 +101,13 @@ export class Sessions {
     const key = keyOf(plan);
     if (this.#abort.signal.aborted) throw new ShoalError('cancelled', 'the node is closing');
     if (this.#open.has(key)) throw new ShoalError('conflict', `this node is busy with ${plan.name} already`);
-    const { ownKey, buffers, uploader, clock } = this.#options;
+    const { ownKey, buffers, uploader, counters, clock } = this.#options;
     const { layout, have, wanted, store, verify, order, single, events, manifest } = plan;
     const session: ContentSession = new ContentSession({
       ownKey,
       buffers,
       uploader,
+      counters,
       clock,
       upBytesPerSecond: uploader.limit,
       downBytesPerSecond: this.downLimit,
@@ -138,6 +141,7 @@ export class Sessions {
     this.#idleSinceMs.delete(key);
     this.past.up += open.session.sentBytes;
     this.past.down += open.session.receivedBytes;
+    this.past.wasted += open.session.swarm.wastedBytes;
     await open.session.close();
   }
 

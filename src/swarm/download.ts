@@ -107,6 +107,10 @@ export class Download {
     return this.#picker.availability(chunkIndex);
   }
 
+  get load(): { readonly awaited: number; readonly checking: number } {
+    return { awaited: this.#ledger.openCount, checking: this.#ledger.checkingCount };
+  }
+
   get wastedBytes(): number {
     return this.#wastedBytes;
   }

@@ -72,6 +72,14 @@ export interface NeighbourView {
   readonly snubbed: boolean;
 }
 
+export interface SwarmLoad {
+  readonly awaited: number;
+  readonly checking: number;
+  readonly sending: number;
+  readonly granted: number;
+  readonly queued: number;
+}
+
 export class Swarm {
   readonly #options: SwarmOptions;
   readonly #have: Bitfield;
@@ -193,6 +201,11 @@ export class Swarm {
   }
 
   /** Bytes that came twice, were taken back, or were wrong. */
+  /** Chunks on their way in (asked for, and whole but not in their place yet) and out (sent, promised, waiting for a slot). */
+  get load(): SwarmLoad {
+    return { ...this.#download.load, ...this.#upload.load };
+  }
+
   get wastedBytes(): number {
     return this.#download.wastedBytes;
   }

@@ -56,6 +56,12 @@ export class Upload {
     if (context.have.isFull) this.becameComplete(() => 0);
   }
 
+  get load(): { readonly sending: number; readonly granted: number; readonly queued: number } {
+    const sending = this.#full.activeCount + this.#slow.activeCount;
+    const granted = this.#full.outstanding + this.#slow.outstanding - sending - this.#queue.length;
+    return { sending, granted: Math.max(0, granted), queued: this.#queue.length };
+  }
+
   get sentBytes(): number {
     return this.#sentBytes;
   }

@@ -265,6 +265,7 @@ export class Catalogue {
       entries: [],
       swarm: undefined,
       copies: undefined,
+      health: undefined,
       idle: undefined,
     };
     this.#contents.set(key, content);

@@ -4,6 +4,7 @@
  */
 import { Bitfield } from '../content/bitfield.ts';
 import type { Holding } from './records.ts';
+import { RAREST_COPIES_MAX } from './swarm-health.ts';
 
 export class ContentSwarm {
   readonly #chunkCount: number;
@@ -11,12 +12,15 @@ export class ContentSwarm {
   readonly #partial: Holding[] = [];
   /** Partial holders of each chunk; undefined until the first partial member comes. */
   #partialHolders: Uint32Array | undefined;
+  /** Chunks that no partial member has, that one has, ... up to RAREST_COPIES_MAX - 1 of them. */
+  readonly #chunksWith = new Uint32Array(RAREST_COPIES_MAX);
   #version: number;
   #turn = 0;
 
   /** `firstVersion`: larger than any that a former swarm of this content has had. */
   constructor(chunkCount: number, firstVersion = 0) {
     this.#chunkCount = chunkCount;
+    this.#chunksWith[0] = chunkCount;
     this.#version = firstVersion;
   }
 
@@ -78,14 +82,29 @@ export class ContentSwarm {
       this.replace(holding, chunks);
     }
     const holders = (this.#partialHolders ??= new Uint32Array(this.#chunkCount));
-    for (const index of lost) if (chunks.delete(index)) holders[index] = (holders[index] as number) - 1;
-    for (const index of gained) if (chunks.add(index)) holders[index] = (holders[index] as number) + 1;
+    for (const index of lost) if (chunks.delete(index)) this.#countOne(holders, index, -1);
+    for (const index of gained) if (chunks.add(index)) this.#countOne(holders, index, 1);
     if (chunks.isFull) this.replace(holding, null);
   }
 
   /** Online peers that have this chunk. */
   sourceCount(chunkIndex: number): number {
     return this.#complete.length + (this.#partialHolders?.[chunkIndex] ?? 0);
+  }
+
+  /** Chunks that exactly so many members have; asked for less than RAREST_COPIES_MAX only. */
+  chunksWithCopies(copies: number): number {
+    const partial = copies - this.#complete.length;
+    return partial < 0 ? 0 : (this.#chunksWith[partial] ?? 0);
+  }
+
+  /** How many members have the chunk that the fewest have; RAREST_COPIES_MAX stands for so many or more. */
+  get rarestCopies(): number {
+    let copies = this.#complete.length;
+    // what has no chunks is had by who is complete
+    for (let partial = 0; partial < RAREST_COPIES_MAX && this.#chunksWith[partial] === 0; partial++)
+      if (this.#chunkCount > 0) copies++;
+    return Math.min(copies, RAREST_COPIES_MAX);
   }
 
   /** The fewest partial holders that any chunk with at least one has, and up to `limit` such chunks, searched from `from`. */
@@ -118,6 +137,14 @@ export class ContentSwarm {
   #count(chunks: Bitfield, by: 1 | -1): void {
     if (chunks.count === 0) return;
     const holders = (this.#partialHolders ??= new Uint32Array(this.#chunkCount));
-    for (const index of chunks) holders[index] = (holders[index] as number) + by;
+    for (const index of chunks) this.#countOne(holders, index, by);
+  }
+
+  #countOne(holders: Uint32Array, index: number, by: 1 | -1): void {
+    const before = holders[index] as number;
+    const after = before + by;
+    holders[index] = after;
+    if (before < RAREST_COPIES_MAX) this.#chunksWith[before] = (this.#chunksWith[before] as number) - 1;
+    if (after < RAREST_COPIES_MAX) this.#chunksWith[after] = (this.#chunksWith[after] as number) + 1;
   }
 }

@@ -51,6 +51,7 @@ export class EventLog {
   #firstId: number;
   #nextId: number;
   #subscriberCount = 0;
+  readonly #counts = new Map<EventType, number>();
   #wakers: (() => void)[] = [];
 
   constructor(now: () => number, historyMax = limits.EVENT_HISTORY_MAX) {
@@ -63,6 +64,11 @@ export class EventLog {
     return this.#subscriberCount;
   }
 
+  /** How many of this type have happened since the start. */
+  countOf(type: EventType): number {
+    return this.#counts.get(type) ?? 0;
+  }
+
   /** Id of the newest event; 0 before the first. */
   get lastId(): number {
     return this.#nextId - 1;
@@ -70,6 +76,7 @@ export class EventLog {
 
   append(type: EventType, data: Readonly<Record<string, unknown>>): void {
     const id = this.#nextId++;
+    this.#counts.set(type, this.countOf(type) + 1);
     this.#ring[id % this.#historyMax] = { id, atMs: this.#now(), type, data };
     if (id - this.#firstId >= this.#historyMax) this.#firstId = id - this.#historyMax + 1;
     const wakers = this.#wakers;

@@ -10,6 +10,7 @@ import type { Catalogue } from './catalogue.ts';
 import { ContentSwarm } from './content-swarm.ts';
 import type { EventLog } from './event-log.ts';
 import type { ContentRecord, Holding, PeerRecord } from './records.ts';
+import { SwarmHealth } from './swarm-health.ts';
 
 /** Whoever has to know of every change. */
 export interface HoldingWatcher {
@@ -22,6 +23,8 @@ export class Holdings {
   readonly #events: EventLog;
   readonly #max: number;
   readonly #watcher: HoldingWatcher | undefined;
+  /** Of all contents. */
+  readonly health = new SwarmHealth();
   #count = 0;
   /** Larger than the version of every swarm that has ended. */
   #pastVersion = 0;
@@ -63,6 +66,7 @@ export class Holdings {
     known.isReplica = isReplica;
     const grew = known.chunks !== null && had === null;
     content.swarm?.replace(known, had);
+    this.health.changed(content);
     this.#watcher?.holdingChanged(known);
     if (grew) this.announceComplete(known);
     else this.#noteQuarters(known);
@@ -73,6 +77,7 @@ export class Holdings {
   change(holding: Holding, gained: readonly number[], lost: readonly number[]): void {
     const wasPartial = holding.chunks !== null;
     holding.content.swarm?.change(holding, gained, lost);
+    this.health.changed(holding.content);
     this.#watcher?.holdingChanged(holding);
     if (holding.chunks !== null) this.#noteQuarters(holding);
     else if (wasPartial) this.announceComplete(holding);
@@ -89,6 +94,7 @@ export class Holdings {
       content.swarm = undefined;
       this.#catalogue.setIdle(content, nowMs);
     }
+    this.health.changed(content);
   }
 
   endAllOf(peer: PeerRecord, nowMs: number): void {
@@ -129,6 +135,7 @@ export class Holdings {
       this.#catalogue.setIdle(content, undefined);
     }
     content.swarm.join(holding);
+    this.health.changed(content);
     this.#watcher?.holdingChanged(holding);
     return holding;
   }

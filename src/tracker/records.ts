@@ -7,6 +7,7 @@ import type { ContentSwarm } from './content-swarm.ts';
 import type { CopyState, VolunteerOffer } from './copy-state.ts';
 import type { Proof } from './dial-back.ts';
 import type { DueNode } from './due-queue.ts';
+import type { ContentHealth } from './swarm-health.ts';
 
 export interface Address {
   readonly host: string;
@@ -34,6 +35,8 @@ export interface ContentRecord {
   swarm: ContentSwarm | undefined;
   /** The copies that volunteers keep of it; undefined: none are asked for, and none are kept. See replicas.ts. */
   copies: CopyState | undefined;
+  /** What it adds to the figures of all; undefined while nobody takes part. See swarm-health.ts. */
+  health: ContentHealth | undefined;
   /** Its place in the queue of those that nobody serves; undefined while somebody does. */
   idle: DueNode<ContentRecord> | undefined;
 }

@@ -12,7 +12,7 @@ import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { Catalogue, type ListOptions } from './catalogue.ts';
 import { DialBack, type AddressProbe } from './dial-back.ts';
-import { EventLog } from './event-log.ts';
+import { EVENT_TYPES, EventLog, type EventType } from './event-log.ts';
 import { Holdings } from './holdings.ts';
 import * as lookups from './lookups.ts';
 import { impliedManifest } from './implied-manifest.ts';
@@ -27,6 +27,7 @@ import { report, type PeerReport } from './reporting.ts';
 import { Reports } from './reports.ts';
 import { createRevisions } from './revisions.ts';
 import { Roster } from './roster.ts';
+import type { SwarmHealthFigures } from './swarm-health.ts';
 import { afterRemoval, type Caller, type TrackerState } from './state.ts';
 import type { StoreChange, TrackerStore } from './store/store.ts';
 import { WriteQueue } from './store/write-queue.ts';
@@ -61,6 +62,9 @@ export interface RegistryFigures {
   readonly entries: number;
   readonly contents: number;
   readonly holdings: number;
+  readonly swarms: SwarmHealthFigures;
+  /** Events since the start. */
+  readonly events: readonly (readonly [EventType, number])[];
   readonly eventSubscribers: number;
   readonly writesPending: number;
   readonly bytesUp: number;
@@ -292,6 +296,9 @@ export async function createRegistry(options: RegistryOptions) {
         entries: catalogue.entryCount,
         contents: catalogue.contentCount,
         holdings: holdings.count,
+        swarms: holdings.health.figures(),
+        // one that was missed is told to one reader, and has not happened
+        events: EVENT_TYPES.filter((type) => type !== 'missed').map((type) => [type, events.countOf(type)] as const),
         eventSubscribers: events.subscriberCount,
         writesPending: writes.pendingCount,
         bytesUp,

@@ -11,13 +11,20 @@ import { humanBytes, humanCount, humanRate, humanSeconds } from '../human.ts';
 import { interrupted } from '../interrupt.ts';
 import { watchLoopDelay, type LoopDelay } from '../loop-delay.ts';
 import { doneEvent, progressEvent } from '../ndjson.ts';
-import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
+import { addNodeFlags, nodeOptions, tellMetrics, type NodeFlags } from '../node-flags.ts';
 import { createProgressPace } from '../progress-pace.ts';
 import { parseDurationMs, parsePeerAddress } from '../rates.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 
 /** They say how a node of this command's own is to be; one that runs already has its own. */
-const OWN_NODE_FLAGS = ['listen', 'advertise', 'limitUp', 'limitDown', 'seed'] as const satisfies (keyof GetFlags)[];
+const OWN_NODE_FLAGS = [
+  'listen',
+  'advertise',
+  'limitUp',
+  'limitDown',
+  'metrics',
+  'seed',
+] as const satisfies (keyof GetFlags)[];
 
 interface GetFlags extends NodeFlags {
   readonly output?: string;
@@ -135,6 +142,7 @@ async function getByOwnNode(order: Order, runtime: Runtime): Promise<void> {
   const { flags, shared } = order;
   const node = await runtime.services.createNode(nodeOptions(flags, shared));
   try {
+    tellMetrics(node, runtime.output);
     const loopDelay = watchLoopDelay(runtime.env);
     const result = await fetchAndTell(node, flags.output, order, runtime);
     tellEnd(result, runtime, loopDelay?.());

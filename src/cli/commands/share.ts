@@ -5,7 +5,7 @@ import type { PeerNode, SharedEntry, SharedFolder, ShareProgress } from '../../p
 import { humanBytes, humanCount } from '../human.ts';
 import { interrupted } from '../interrupt.ts';
 import { sharedEvent, sharedFolderEvent, type CliEvent } from '../ndjson.ts';
-import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
+import { addNodeFlags, nodeOptions, tellMetrics, type NodeFlags } from '../node-flags.ts';
 import type { Output } from '../output.ts';
 import { parseReplicas, parseSize } from '../rates.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
@@ -66,6 +66,7 @@ async function runShare(
   });
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });
+    tellMetrics(node, output);
     if (flags.volunteer !== undefined) await offerSpace(node, flags.volunteer, paths, output);
     await shareUntilReady(node, paths, flags, runtime);
     await interrupted(interrupt.signal);

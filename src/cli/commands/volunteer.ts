@@ -1,7 +1,7 @@
 /** `shoal volunteer`: a node that keeps copies of what others share, within the space it is given, until it is asked to end. */
 import { Option } from 'commander';
 import { interrupted } from '../interrupt.ts';
-import { addNodeFlags, nodeOptions, type NodeFlags } from '../node-flags.ts';
+import { addNodeFlags, nodeOptions, tellMetrics, type NodeFlags } from '../node-flags.ts';
 import { offerSpace } from '../offer-space.ts';
 import { parseSize } from '../rates.ts';
 import { unreachableTeller } from '../share-problems.ts';
@@ -36,6 +36,7 @@ async function runVolunteer(
   });
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });
+    tellMetrics(node, output);
     await offerSpace(node, size, [], output);
     output.event({ event: 'ready' });
     await interrupted(interrupt.signal);

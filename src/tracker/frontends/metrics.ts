@@ -1,6 +1,8 @@
 /** Figures of the tracker in the Prometheus text format. Counts calls by route, never by what a caller wrote. */
 import type { FastifyInstance } from 'fastify';
-import type { Registry } from '../registry.ts';
+import { Histogram, PrometheusText } from '../../contract/prometheus-text.ts';
+import type { Registry, RegistryFigures } from '../registry.ts';
+import { RAREST_COPIES_MAX, SWARM_STATES } from '../swarm-health.ts';
 
 export interface Metrics {
   /** Notes an answered call. */
@@ -17,100 +19,100 @@ export function countCalls(app: FastifyInstance, metrics: Metrics): void {
 }
 
 /** Upper bounds in seconds: from what a call costs to what a caller notices. */
-const BUCKETS = [0.000_25, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10] as const;
-
-class Histogram {
-  readonly #counts = new Float64Array(BUCKETS.length + 1);
-  #sum = 0;
-
-  observe(seconds: number): void {
-    const at = BUCKETS.findIndex((bound) => seconds <= bound);
-    const index = at < 0 ? BUCKETS.length : at;
-    this.#counts[index] = (this.#counts[index] as number) + 1;
-    this.#sum += seconds;
-  }
-
-  lines(name: string, route: string): string[] {
-    let total = 0;
-    const lines = [...BUCKETS, Number.POSITIVE_INFINITY].map((bound, index) => {
-      total += this.#counts[index] as number;
-      return `${name}_bucket{route="${route}",le="${bound === Number.POSITIVE_INFINITY ? '+Inf' : bound}"} ${total}`;
-    });
-    return [...lines, `${name}_sum{route="${route}"} ${this.#sum}`, `${name}_count{route="${route}"} ${total}`];
-  }
-}
+const CALL_SECONDS = [0.000_25, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10] as const;
 
 export function createMetrics(registry: Registry, now: () => number): Metrics {
   const startedAtMs = now();
-  const calls = new Map<string, number>();
+  const counts = new Map<string, Map<string, number>>();
   const durations = new Map<string, Histogram>();
-  const called = (method: string, route: string, status: number, milliseconds: number): void => {
-    const labels = `method="${method}",route="${route}",status="${status}"`;
-    calls.set(labels, (calls.get(labels) ?? 0) + 1);
-    let histogram = durations.get(route);
-    if (histogram === undefined) durations.set(route, (histogram = new Histogram()));
-    histogram.observe(milliseconds / 1_000);
-  };
   return {
-    called,
+    called(method, route, status, milliseconds) {
+      let ofRoute = counts.get(route);
+      if (ofRoute === undefined) counts.set(route, (ofRoute = new Map()));
+      const outcome = status === 200 && method === 'POST' ? POST_200 : `method="${method}",status="${status}"`;
+      ofRoute.set(outcome, (ofRoute.get(outcome) ?? 0) + 1);
+      let histogram = durations.get(route);
+      if (histogram === undefined) durations.set(route, (histogram = new Histogram(CALL_SECONDS)));
+      histogram.observe(milliseconds / 1_000);
+    },
     text() {
-      const figures = registry.figures();
-      const lines: string[] = [];
-      const family = (
-        name: string,
-        type: 'gauge' | 'counter',
-        help: string,
-        samples: readonly (readonly [string, number])[],
-      ) => {
-        lines.push(`# HELP shoal_tracker_${name} ${help}`, `# TYPE shoal_tracker_${name} ${type}`);
-        for (const [labels, value] of samples)
-          lines.push(`shoal_tracker_${name}${labels === '' ? '' : `{${labels}}`} ${value}`);
-      };
-      family('peers', 'gauge', 'Peers by state.', [
-        ['state="online"', figures.peersOnline],
-        ['state="offline"', figures.peersOffline],
-      ]);
-      family('peers_banned', 'gauge', 'Peers online that several others have reported.', one(figures.peersBanned));
-      family('entries', 'gauge', 'Entries in the catalogue.', one(figures.entries));
-      family('contents', 'gauge', 'Contents in the catalogue.', one(figures.contents));
-      family('holdings', 'gauge', 'Pairs of an online peer and a content it has chunks of.', one(figures.holdings));
-      family('event_subscribers', 'gauge', 'Readers of the event stream.', one(figures.eventSubscribers));
-      family('writes_pending', 'gauge', 'Changes that wait for the store.', one(figures.writesPending));
-      family('bytes_total', 'counter', 'Bytes between peers, as they report them.', [
-        ['direction="up"', figures.bytesUp],
-        ['direction="down"', figures.bytesDown],
-      ]);
-      family('dial_backs_total', 'counter', 'Announced addresses that were dialled, by whether their peer answered.', [
-        ['answered="yes"', figures.dialBacksAnswered],
-        ['answered="no"', figures.dialBacksSilent],
-      ]);
-      const { replicas } = figures;
-      family('volunteers', 'gauge', 'Peers online that offer space for replicas.', one(replicas.volunteers));
-      family('volunteer_bytes', 'gauge', 'Space that volunteers offer, and use, for replicas.', [
-        ['kind="offered"', replicas.offeredBytes],
-        ['kind="used"', replicas.usedBytes],
-      ]);
-      family('replicated_contents', 'gauge', 'Contents that ask for replicas, by whether every chunk has them.', [
-        ['state="reached"', replicas.contentsReached],
-        ['state="short"', replicas.contentsShort],
-      ]);
-      family(
-        'replica_chunks_missing',
-        'gauge',
-        'Chunks that have fewer replicas than asked for.',
-        one(replicas.chunksMissing),
+      const text = new PrometheusText('shoal_tracker_');
+      registryFamilies(text, registry.figures());
+      const calls = [...counts].flatMap(([route, ofRoute]) =>
+        [...ofRoute].map(([outcome, count]) => [outcome.replace(',', `,route="${route}",`), count] as const),
       );
-      family('calls_total', 'counter', 'Calls answered.', [...calls]);
-      lines.push('# HELP shoal_tracker_call_seconds Time from a call to its answer.');
-      lines.push('# TYPE shoal_tracker_call_seconds histogram');
-      for (const [route, histogram] of durations) lines.push(...histogram.lines('shoal_tracker_call_seconds', route));
-      family('resident_memory_bytes', 'gauge', 'Memory of the process.', one(process.memoryUsage.rss()));
-      family('uptime_seconds', 'gauge', 'Time since the start.', one((now() - startedAtMs) / 1_000));
-      return `${lines.join('\n')}\n`;
+      text.counter('calls_total', 'Calls answered.', calls);
+      const times = [...durations].map(([route, histogram]) => [`route="${route}"`, histogram] as const);
+      text.histogram('call_seconds', 'Time from a call to its answer.', times);
+      text.gauge('resident_memory_bytes', 'Memory of the process.', process.memoryUsage.rss());
+      text.gauge('uptime_seconds', 'Time since the start.', (now() - startedAtMs) / 1_000);
+      return text.toString();
     },
   };
 }
 
-function one(value: number): readonly (readonly [string, number])[] {
-  return [['', value]];
+/** By far the most of them: no text is made for it. */
+const POST_200 = 'method="POST",status="200"';
+
+function registryFamilies(text: PrometheusText, figures: RegistryFigures): void {
+  text.gauge('peers', 'Peers by state.', [
+    ['state="online"', figures.peersOnline],
+    ['state="offline"', figures.peersOffline],
+  ]);
+  text.gauge('peers_banned', 'Peers online that several others have reported.', figures.peersBanned);
+  text.gauge('entries', 'Entries in the catalogue.', figures.entries);
+  text.gauge('contents', 'Contents in the catalogue.', figures.contents);
+  text.gauge('holdings', 'Pairs of an online peer and a content it has chunks of.', figures.holdings);
+  swarmFamilies(text, figures);
+  text.counter(
+    'events_total',
+    'Events since the start, by type.',
+    figures.events.map(([type, count]) => [`type="${type}"`, count] as const),
+  );
+  text.gauge('event_subscribers', 'Readers of the event stream.', figures.eventSubscribers);
+  text.gauge('writes_pending', 'Changes that wait for the store.', figures.writesPending);
+  text.counter('bytes_total', 'Bytes between peers, as they report them.', [
+    ['direction="up"', figures.bytesUp],
+    ['direction="down"', figures.bytesDown],
+  ]);
+  text.counter('dial_backs_total', 'Announced addresses that were dialled, by whether their peer answered.', [
+    ['answered="yes"', figures.dialBacksAnswered],
+    ['answered="no"', figures.dialBacksSilent],
+  ]);
+  const { replicas } = figures;
+  text.gauge('volunteers', 'Peers online that offer space for replicas.', replicas.volunteers);
+  text.gauge('volunteer_bytes', 'Space that volunteers offer, and use, for replicas.', [
+    ['kind="offered"', replicas.offeredBytes],
+    ['kind="used"', replicas.usedBytes],
+  ]);
+  text.gauge('replicated_contents', 'Contents that ask for replicas, by whether every chunk has them.', [
+    ['state="reached"', replicas.contentsReached],
+    ['state="short"', replicas.contentsShort],
+  ]);
+  text.gauge('replica_chunks_missing', 'Chunks that have fewer replicas than asked for.', replicas.chunksMissing);
+}
+
+function swarmFamilies(text: PrometheusText, { swarms, contents }: RegistryFigures): void {
+  const alive = swarms.byState.reduce((sum, count) => sum + count, 0);
+  text.gauge(
+    'swarms',
+    'Contents by what is there: somebody has all of it, every chunk is somewhere, some chunk is nowhere, nobody has any.',
+    [
+      ...SWARM_STATES.map((state, index) => [`state="${state}"`, swarms.byState[index] ?? 0] as const),
+      ['state="gone"', contents - alive] as const,
+    ],
+  );
+  text.gauge('swarm_members', 'Pairs of an online peer and a content, by whether it has all of it.', [
+    ['role="seeder"', swarms.seeders],
+    ['role="leecher"', swarms.leechers],
+  ]);
+  text.gauge(
+    'swarms_by_rarest_chunk',
+    `Contents that somebody takes part in, by how many peers have their rarest chunk; ${RAREST_COPIES_MAX}: so many or more.`,
+    swarms.byRarestCopies.map((count, copies) => [`copies="${copies}"`, count] as const),
+  );
+  text.gauge('scarce_chunks', 'Chunks of these contents that nobody has, and that only one peer has.', [
+    ['copies="0"', swarms.chunksAbsent],
+    ['copies="1"', swarms.chunksSingle],
+  ]);
 }
