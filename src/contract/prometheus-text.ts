@@ -38,6 +38,10 @@ export class Histogram {
   }
 }
 
+function numberText(value: number): string {
+  return Number.isFinite(value) || Number.isNaN(value) ? String(value) : value > 0 ? '+Inf' : '-Inf';
+}
+
 /** Families of figures, one after the other. */
 export class PrometheusText {
   readonly #prefix: string;
@@ -69,7 +73,7 @@ export class PrometheusText {
   #family(name: string, type: 'gauge' | 'counter', help: string, samples: Samples | number): void {
     this.#head(name, type, help);
     for (const [labels, value] of typeof samples === 'number' ? [['', samples] as const] : samples)
-      this.#lines.push(`${this.#prefix}${name}${labels === '' ? '' : `{${labels}}`} ${value}`);
+      this.#lines.push(`${this.#prefix}${name}${labels === '' ? '' : `{${labels}}`} ${numberText(value)}`);
   }
 
   #head(name: string, type: string, help: string): void {

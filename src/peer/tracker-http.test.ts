@@ -46,6 +46,7 @@ test('a call names the method, the version of the protocol and the token, and sa
     'content-length': '18',
     'connect-protocol-version': '1',
     'connect-timeout-ms': '1234',
+    'x-request-id': expect.stringMatching(/^[0-9a-f]{8}-1$/u) as string,
     authorization: 'Bearer secret',
   });
 });
@@ -81,6 +82,20 @@ test('a refusal keeps its code and its hint', async () => {
     message: 'there is no x',
     hint: 'look again',
   });
+});
+
+test('where the tracker failed, the message names the call as its log does', async () => {
+  const tracker = await answering(({ headers }, response) =>
+    response
+      .writeHead(500, {
+        'content-type': 'application/json',
+        'shoal-code': 'bug',
+        'x-request-id': headers['x-request-id'] as string,
+      })
+      .end('{"code":"internal","message":"it failed"}'),
+  );
+  const message = expect.stringMatching(/^it failed \(call [0-9a-f]{8}-1\)$/u) as string;
+  expect(await problemOf(tracker)).toMatchObject({ code: 'bug', message });
 });
 
 test('silence, a broken answer and an answer without end are given up', async () => {

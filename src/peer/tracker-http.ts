@@ -2,6 +2,7 @@
  * Calls to one tracker: Connect's protocol over HTTP/1.1, with kept connections. One answer or a stream of them, read to its limit. It
  * tries once and judges nothing: what a tracker refused is a ShoalError, everything else a CallProblem that says what became of the call.
  */
+import { randomBytes } from 'node:crypto';
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import type { Socket } from 'node:net';
 import { shoalErrorFromRpc } from '../contract/errors.ts';
@@ -48,6 +49,10 @@ export interface TrackerHttpOptions {
   readonly onLost?: (() => void) | undefined;
 }
 
+/** What the tracker's log calls a call that failed, and its answer: the same beginning for all calls of this process. */
+const CALL_ID_HEADER = 'x-request-id';
+const PROCESS_ID = randomBytes(4).toString('hex');
+
 /** Before each message of a stream: flags, and its length in 4 bytes. */
 const ENVELOPE_BYTES = 5;
 const FLAG_COMPRESSED = 1;
@@ -72,11 +77,13 @@ export function openTrackerHttp(text: string, { token, tls, onLost }: TrackerHtt
   });
   const kept = onLost === undefined ? undefined : watchKept(agent, onLost);
 
+  let callCount = 0;
   const send = (name: CallName, body: Uint8Array, type: string, how: RequestOptions): ClientRequest => {
     const path = `${base.pathname === '/' ? '' : base.pathname}/${SERVICE_NAME}/${CALLS[name].method}`;
     const headers: Record<string, string | number> = {
       'content-type': type,
       'connect-protocol-version': '1',
+      [CALL_ID_HEADER]: `${PROCESS_ID}-${++callCount}`,
       'content-length': body.length,
       ...(how.headers as Record<string, string>),
     };
@@ -232,6 +239,9 @@ function refusalFrom(
   >;
   if (typeof code !== 'string' || typeof message !== 'string') return new CallProblem('stranger', otherwise);
   const problem = shoalErrorFromRpc(message, metadata);
+  const callId = metadata(CALL_ID_HEADER);
+  // its log says more, under this name
+  if (problem?.code === 'bug' && callId !== undefined) return new ShoalError('bug', `${message} (call ${callId})`);
   if (problem !== undefined) return problem;
   if (code === 'unimplemented' || code === 'not_found') return new CallProblem('stranger', message);
   return new CallProblem(code === 'deadline_exceeded' ? 'late' : 'failed', message);

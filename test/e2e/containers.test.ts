@@ -200,7 +200,7 @@ test.concurrent(
       return ((await (await fetch(url)).json()) as { data: { result: { value: [number, string] }[] } }).data.result;
     };
     const both = async (): Promise<boolean> =>
-      (await query('up').catch(() => [])).filter(({ value }) => value[1] === '1').length === 2;
+      (await query('up{job="shoal-tracker"}').catch(() => [])).filter(({ value }) => value[1] === '1').length === 2;
     await eventually(both, 'Prometheus has found both trackers', 60_000);
     for (const expression of await dashboardQueries())
       await eventually(
@@ -226,11 +226,15 @@ test.concurrent(
   },
 );
 
-/** What the dashboard asks Prometheus. */
+/** What the dashboards ask Prometheus. */
 async function dashboardQueries(): Promise<readonly string[]> {
-  const text = await readFile(new URL('../../deploy/grafana-tracker.json', import.meta.url), 'utf8');
-  const { panels } = JSON.parse(text) as { panels: { targets: { expr: string }[] }[] };
-  return panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+  const queries: string[] = [];
+  for (const side of ['tracker', 'peer']) {
+    const text = await readFile(new URL(`../../deploy/grafana-${side}.json`, import.meta.url), 'utf8');
+    const { panels } = JSON.parse(text) as { panels: { targets: { expr: string }[] }[] };
+    queries.push(...panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)));
+  }
+  return queries;
 }
 
 /** The check of the image says no where nothing runs. */

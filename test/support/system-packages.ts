@@ -9,6 +9,7 @@ export interface SystemNeed {
 }
 
 export const REDIS_SERVER: SystemNeed = { debian: 'redis-server', probe: ['redis-server', '--version'] };
+export const PROMTOOL: SystemNeed = { debian: 'prometheus', probe: ['promtool', '--version'] };
 export const OPENSSL: SystemNeed = { debian: 'openssl', probe: ['openssl', 'version'] };
 export const PYTHON_GRPC: SystemNeed = { debian: 'python3-grpcio', probe: ['/usr/bin/python3', '-c', 'import grpc'] };
 export const PROTOC: SystemNeed = { debian: 'protobuf-compiler', probe: ['protoc', '--version'] };
