@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { Bitfield } from '../../src/content/bitfield.ts';
+import { createMetrics } from '../../src/tracker/frontends/metrics.ts';
 import { createRegistry } from '../../src/tracker/registry.ts';
 import { createMemoryStore } from '../../src/tracker/store/memory.ts';
 import { manifestOf } from './requests.ts';
@@ -60,6 +61,12 @@ for (let turn = 0; turn < 20_000; turn++) {
   times.push(performance.now() - atMs);
 }
 times.sort((a, b) => a - b);
+const metrics = createMetrics(registry, () => Date.now());
+const scrapes = Array.from({ length: 101 }, () => {
+  const atMs = performance.now();
+  metrics.text();
+  return performance.now() - atMs;
+}).toSorted((a, b) => a - b);
 const pairs = peers * contentsEach;
 process.stdout.write(
   `${JSON.stringify({
@@ -70,6 +77,7 @@ process.stdout.write(
     bytesPerPeer: (after - before) / peers,
     bytesPerPair: (after - before) / pairs,
     registersPerSecond: peers / seconds,
+    scrapeP50Ms: scrapes[50],
     locateP50Ms: times[Math.floor(times.length / 2)],
     locateP99Ms: times[Math.floor(times.length * 0.99)],
   })}\n`,

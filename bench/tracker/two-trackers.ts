@@ -87,11 +87,12 @@ export async function measureTwoTrackers(
     summarize(all.filter((one) => one.trackers === trackers && one.isPaced === isPaced).map(pick)).median;
   const ratio = medianOf(2, false, ({ perSecond }) => perSecond) / medianOf(1, false, ({ perSecond }) => perSecond);
   const load = ({ trackerLoad, perSecond }: Shared): number => trackerLoad / perSecond;
-  const room = medianOf(1, true, load) / medianOf(2, true, load);
+  const room = (isPaced: boolean): string => (medianOf(1, isPaced, load) / medianOf(2, isPaced, load)).toFixed(2);
   return [
     `One tracker and two on one Valkey (redis-server), the same load; ${describeMachine().cores} cores for trackers, store and generators\n`,
     `${table}\n`,
     `two do ${ratio.toFixed(2)} times what one does, on these cores;`,
-    `at the same load one uses ${room.toFixed(2)} times the processor time of the busier of two: what two could do with a core each`,
+    `for as many renewals one uses ${room(false)} times the processor time of the busier of two, as fast as they go,`,
+    `and ${room(true)} times at a third of that: what two could do with a core each`,
   ].join('\n');
 }
