@@ -9,9 +9,11 @@ import {
   commandOf,
   compose,
   CONTAINERS,
+  listenTo,
   shoalIn,
   type Composition,
 } from '../support/containers.ts';
+import { OWN_LABEL, takeNames } from '../support/container-names.ts';
 import { sha256OfFile } from '../support/contents.ts';
 import { eventually } from '../support/deadline.ts';
 import type { JsonEvent } from '../support/processes.ts';
@@ -106,7 +108,7 @@ test.concurrent(
       '--advertise',
       'known-as',
     );
-    context.onTestFinished(async () => void (await containers.podman('rm', '-f', named.trim())));
+    context.onTestFinished(async () => void (await containers.podman('rm', '-f', '-v', named.trim())));
     await eventually(
       async () => (await peersAt(trackerUrl)).some(({ ip }) => ip === 'known-as'),
       '--advertise is announced',
@@ -116,26 +118,28 @@ test.concurrent(
 
 test.concurrent('the containers of the first document, command by command', { timeout: 180_000 }, async (context) => {
   need(context, ...CONTAINERS);
+  await takeNames(context, {
+    containers: ['peer1', 'peer2', 'peer3', 'tracker'],
+    networks: ['p2p-net'],
+    images: ['tracker', 'peer'],
+  });
   const startMs = performance.now();
   const world = await createWorld(context);
   const file = await world.file('KTMT.pdf', 3_000_000, 43, ['shared/p1', 'shared/p3']);
   await chmod(await world.dir('shared/p2'), 0o777);
   const podman = commandOf('podman');
-  context.onTestFinished(async () => {
-    for (const name of ['peer1', 'peer2', 'peer3', 'tracker']) await podman('rm', '-f', '-t', '3', name);
-    await podman('network', 'rm', 'p2p-net');
-    await podman('rmi', 'tracker', 'peer');
-  }, 60_000);
-  for (const image of ['tracker', 'peer']) await podman('build', '-t', image, '-f', 'deploy/Dockerfile', '.');
-  await podman('network', 'create', 'p2p-net');
+  for (const image of ['tracker', 'peer'])
+    await podman('build', '-t', image, ...OWN_LABEL, '-f', 'deploy/Dockerfile', '.');
+  await podman('network', 'create', ...OWN_LABEL, 'p2p-net');
   // -d in the place of -it: there is nobody at a terminal
-  const common = ['-d', '--rm', '--network', 'p2p-net'];
+  const common = ['-d', '--rm', ...OWN_LABEL, '--network', 'p2p-net'];
   await podman('run', ...common, '--name', 'tracker', '-p', `${await freePort()}:9000`, 'tracker');
   for (const number of [1, 2, 3]) {
     const [name, path] = [`peer${number}`, `shared/p${number}`];
     const volume = `${join(world.folder, path)}:/app/${path}`;
     await podman('run', ...common, '--name', name, '-v', volume, 'peer:latest', 'run', name, '7001', `./${path}`);
   }
+  listenTo(context, 'tracker', 'peer1', 'peer2', 'peer3');
   const inPeer2 = (line: string): Promise<string> => podman('exec', 'peer2', 'bash', '-c', line);
   // nobody said where the tracker is
   const listed = eventually(
@@ -243,7 +247,7 @@ async function provesUnhealthy({ podman }: Composition): Promise<void> {
   try {
     await expect(podman('healthcheck', 'run', id)).rejects.toThrow();
   } finally {
-    await podman('rm', '-f', '-t', '0', id);
+    await podman('rm', '-f', '-v', '-t', '0', id);
   }
 }
 

@@ -14,6 +14,7 @@ export const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 const BASE_IMAGE = 'docker.io/library/node:26-bookworm-slim';
 const BUILD_TIMEOUT_MS = 240_000;
 const CALL_TIMEOUT_MS = 60_000;
+const LOG_CHARACTERS_KEPT = 16_000;
 
 export const CONTAINERS: readonly SystemNeed[] = [
   { debian: 'podman', probe: ['podman', 'info'] },
@@ -58,9 +59,32 @@ export function commandOf(engine: string): (...args: readonly string[]) => Promi
     (await said(run(engine, args, { cwd: PROJECT, env, timeout: CALL_TIMEOUT_MS, maxBuffer: 1 << 26 }))).stdout;
 }
 
+/** A test whose containers are to be heard when it fails. */
+export interface ContainerTest extends WorldTest {
+  readonly task: { readonly result?: { readonly state: string } | undefined };
+}
+
+/** What containers say from now on, kept also when they are gone; told when the test has failed. */
+export function listenTo({ task, onTestFinished }: ContainerTest, ...containers: readonly string[]): void {
+  const followers = containers.map((name) => {
+    const child = spawn('podman', ['logs', '-f', name], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    const keep = (more: string): void => void (text = (text + more).slice(-LOG_CHARACTERS_KEPT));
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', keep);
+    return { name, child, said: () => text };
+  });
+  onTestFinished(async () => {
+    if (task.result?.state === 'fail') {
+      console.log(await commandOf('podman')('ps', '-a').catch(String));
+      for (const { name, said } of followers) console.log(`---- ${name}\n${said() || '(not a word)'}`);
+    }
+    for (const { child } of followers) child.kill();
+  });
+}
+
 /** Starts the services of these compose files; they are gone, with their volumes, when the test ends. */
 export async function compose(
-  { onTestFinished }: WorldTest,
+  context: ContainerTest,
   { files, services = [], project, env }: CompositionOptions,
 ): Promise<Composition> {
   const podman = commandOf('podman');
@@ -73,12 +97,23 @@ export async function compose(
   };
   const words = ['-p', project, ...files.flatMap((file) => ['-f', `deploy/${file}`])];
   const options = { cwd: PROJECT, env: { ...process.env, ...env }, timeout: 2 * CALL_TIMEOUT_MS };
-  onTestFinished(async () => {
+  context.onTestFinished(async () => {
     await said(run('podman-compose', [...words, 'down', '-v', '-t', '3'], options));
     const left = await podman('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`);
     if (left !== '') throw new Error(`containers are left: ${left}`);
+    // the podman-compose of Debian 12 leaves it
+    await podman('network', 'rm', '-f', composition.network);
   }, 2 * CALL_TIMEOUT_MS);
   await said(run('podman-compose', [...words, 'up', '-d', '--no-build', ...services], options));
+  const all = await podman(
+    'ps',
+    '-a',
+    '--format',
+    '{{.Names}}',
+    '--filter',
+    `label=com.docker.compose.project=${project}`,
+  );
+  listenTo(context, ...all.trim().split('\n'));
   return composition;
 }
 
