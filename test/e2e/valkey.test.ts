@@ -161,3 +161,64 @@ test('a node of the cluster that is killed during publishing loses nothing', asy
   const rows = (await restGet(fresh.url, '/files?all=true')).json as { name: string }[];
   expect(rows.length).toBe(names.length + 1);
 });
+
+test('a primary of the cluster that dies during a transfer and publishing is replaced by its replica, and nothing is lost', async (context) => {
+  need(context, REDIS_SERVER);
+  const nodes = await startRedisCluster(context, 1);
+  const world = await createWorld(context);
+  const [a, b] = await twoTrackers(world, nodes);
+  const both = listOf(a, b);
+  const big = await world.file('running.bin', 6_000_000, 5, ['one']);
+  await world.share(both, [big.paths[0] ?? ''], ['--limit-up', '1500k']);
+  const got = world.get(both, 'running.bin', ['-o', `${await world.dir('got')}/`]);
+  await got.eventWhere(({ event, bytes }) => event === 'progress' && Number(bytes) > 300_000, 'it is under way');
+
+  // plain clients that announce until everybody has had his say, one file each, and note what was acknowledged
+  const acknowledged: string[] = [];
+  const stop = new AbortController();
+  const announcing = [a, b].map(async ({ url }, who) => {
+    for (let number = 0; !stop.signal.aborted; number++) {
+      const name = `said-${who}-${number}.bin`;
+      const address = { ip: `192.0.2.${1 + who}`, port: 1 + (number % 60_000) };
+      const { status } = await restPost(url, '/announce', { ...address, files: [{ name, size: 1, sha256: name }] });
+      if (status === 200) acknowledged.push(name);
+    }
+  });
+  const names = Array.from({ length: 40 }, (_, index) => `many-${index}.bin`);
+  for (const [index, name] of names.entries()) await world.file(name, 1_000 + index, 200 + index, ['many']);
+  const sharing = world.share(both, [await world.dir('many')]);
+  await nodes[0]?.kill();
+  await eventually(
+    async () => (await promoted(nodes)) && (await restGet(a.url, '/readyz')).status === 200,
+    'a replica has taken its place',
+  );
+  await sharing;
+  stop.abort();
+  await Promise.all(announcing);
+  expect(await doneOf(got)).toMatchObject({ sha256: big.sha256 });
+
+  const known = async ({ url }: StartedTracker): Promise<ReadonlySet<string>> => {
+    const rows = (await restGet(url, '/files?all=true&limit=10000')).json as { name: string }[];
+    return new Set(rows.map(({ name }) => name.split('/').at(-1) ?? ''));
+  };
+  const all = [...names, 'running.bin', ...acknowledged];
+  expect(acknowledged.length).toBeGreaterThan(10);
+  for (const tracker of [a, b])
+    await eventually(async () => {
+      const there = await known(tracker);
+      return all.every((name) => there.has(name));
+    }, 'everything is known everywhere');
+  // and in the store, for a tracker that has nothing else to go by: nobody can come back to it and say it again
+  for (const { process } of [a, b]) {
+    process.kill('SIGKILL');
+    await process.ended();
+  }
+  const there = await known(await world.tracker(flagsFor(nodes.slice(1))));
+  expect(all.filter((name) => !there.has(name))).toEqual([]);
+});
+
+/** Whether three are primaries without the one that died. */
+async function promoted(nodes: readonly RedisNode[]): Promise<boolean> {
+  const roles = await Promise.all(nodes.slice(1).map((node) => node.info('replication')));
+  return roles.filter((role) => role.includes('role:master')).length === 3;
+}

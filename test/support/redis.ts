@@ -22,6 +22,8 @@ export interface RedisNode {
   kill(): Promise<void>;
   /** Forgets everything it has. */
   flush(): Promise<void>;
+  /** What INFO says of this section. */
+  info(section: string): Promise<string>;
   /** Starts it again on its data, and waits until it answers. */
   start(): Promise<void>;
 }
@@ -32,16 +34,26 @@ export async function startRedis(test: RedisTest): Promise<RedisNode> {
   return node as RedisNode;
 }
 
-export async function startRedisCluster(test: RedisTest): Promise<readonly RedisNode[]> {
+/** Three primaries, which come first, each with so many replicas: one of them takes the place of a primary that is gone. */
+export async function startRedisCluster(test: RedisTest, replicas = 0): Promise<readonly RedisNode[]> {
   const flags = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no'];
-  const nodes = await startNodes(test, 3, flags);
+  const nodes = await startNodes(test, 3 * (1 + replicas), flags);
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
-  await run('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes']);
+  await run('redis-cli', [
+    '--cluster',
+    'create',
+    ...addresses,
+    '--cluster-replicas',
+    String(replicas),
+    '--cluster-yes',
+  ]);
   for (const { port } of nodes)
     await eventually(
       async () => (await run('redis-cli', ['-p', String(port), 'cluster', 'info'])).stdout.includes('cluster_state:ok'),
       'the cluster is made',
     );
+  for (const node of replicas === 0 ? [] : nodes.slice(0, 3))
+    await eventually(async () => (await node.info('replication')).includes('state=online'), 'it has its replica');
   return nodes;
 }
 
@@ -75,6 +87,9 @@ function redisNode(port: number, dir: string, flags: readonly string[]): RedisNo
       const gone = once(running, 'exit');
       running.kill('SIGKILL');
       await gone;
+    },
+    async info(section) {
+      return (await run('redis-cli', ['-p', String(port), 'info', section])).stdout;
     },
     async flush() {
       await run('redis-cli', ['-p', String(port), 'flushall']);
