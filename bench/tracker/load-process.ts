@@ -10,6 +10,8 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '64' },
     rate: { type: 'string', default: '0' },
+    /** Requests under way at a time on each connection. */
+    pipelined: { type: 'string', default: '1' },
     swarms: { type: 'string', default: '100' },
     peers: { type: 'string', default: '200' },
     want: { type: 'string', default: '50' },
@@ -50,7 +52,7 @@ function prepared(): readonly Buffer[] {
       const located = requests.locates(crowd.peersEach, contents, first);
       return requests
         .renewals(crowd.peersEach, contents, first)
-        .flatMap((renewal, peer) => (peer % 10 === 0 ? [renewal, located[peer] as Buffer] : [renewal]));
+        .flatMap((renewal, at) => (at % 9 === 0 ? [renewal, located[at % located.length] as Buffer] : [renewal]));
     }
     default:
       throw new Error('--what bittorrent, announce, renew, locate or mix');
@@ -74,8 +76,8 @@ if (values['await-signal']) {
   clearInterval(alive);
 }
 // the swarms fill before the clock runs
-await load({ port, connections, seconds: 1.5, rate: 0, requests: all });
+const how = { port, connections, requests: all, pipelined: Number(values.pipelined) };
+await load({ ...how, seconds: 1.5, rate: 0 });
 process.stdout.write('{"event":"begins"}\n');
-const seconds = Number(values.seconds);
-const figures = await load({ port, connections, seconds, rate: Number(values.rate), requests: all });
+const figures = await load({ ...how, seconds: Number(values.seconds), rate: Number(values.rate) });
 process.stdout.write(`${JSON.stringify({ event: 'figures', ...figures })}\n`);

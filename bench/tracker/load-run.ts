@@ -69,6 +69,7 @@ export function loadTable(rows: readonly LoadRow[]): string {
     { title: 'what', value: (row) => row.what },
     { title: 'a second', align: 'right', value: of(({ perSecond }) => perSecond, 0) },
     { title: 'CPU µs a call', align: 'right', value: of(({ cpuMicroseconds }) => cpuMicroseconds, 1) },
+    { title: 'generator µs', align: 'right', value: of((run) => run.generatorCpuMicroseconds, 1) },
     { title: 'p50 ms', align: 'right', value: of(({ p50Ms }) => p50Ms, 2) },
     { title: 'p99 ms', align: 'right', value: of(({ p99Ms }) => p99Ms, 2) },
     { title: 'refused', align: 'right', value: of(({ refused }) => refused, 0) },

@@ -88,14 +88,21 @@ export function publication(peer: number, contents: readonly Manifest[]): Buffer
   return rpc('Publish', PublishRequestSchema, { peerId: peerIdOf(peer), items });
 }
 
-/** What a downloading node says every ten seconds: some chunks gained in one content, its links, its bytes. */
+/**
+ * What a downloading node says every ten seconds: some chunks gained in one content, its links, its bytes. Two of each peer, one after
+ * the other's turn: what the first gains the second has lost, so that every one of them changes something however long this goes on.
+ */
 export function renewals(peers: number, contents: readonly Manifest[], first = 0): Buffer[] {
-  return numbers(peers, first).map((peer) => {
-    const manifest = contents[peer % contents.length] as Manifest;
-    const gained = Array.from({ length: 4 }, (_none, step) => (peer * 7 + step * 13) % (manifest.chunkCount - 1));
-    const change = { contentId: digestBytes(manifest.contentId), gained, links: peer % 20, bytesUp: 65_536n };
-    return rpc('Renew', RenewRequestSchema, { peerId: peerIdOf(peer), changes: [change] });
-  });
+  const chunks = (peer: number, round: number, count: number): number[] =>
+    Array.from({ length: 4 }, (_none, step) => (peer * 7 + step * 13 + round * 101) % (count - 1));
+  return [0, 1].flatMap((round) =>
+    numbers(peers, first).map((peer) => {
+      const { contentId, chunkCount } = contents[peer % contents.length] as Manifest;
+      const [gained, lost] = [chunks(peer, round, chunkCount), chunks(peer, 1 - round, chunkCount)];
+      const change = { contentId: digestBytes(contentId), gained, lost, links: peer % 20, bytesUp: 65_536n };
+      return rpc('Renew', RenewRequestSchema, { peerId: peerIdOf(peer), changes: [change] });
+    }),
+  );
 }
 
 export function locates(peers: number, contents: readonly Manifest[], first = 0): Buffer[] {
@@ -111,13 +118,18 @@ function numbers(count: number, first: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
 }
 
+let callCount = 0;
+
+/** With the headers of a node's own client (src/peer/tracker-http.ts): every call has a name of its own. */
 function rpc<Schema extends DescMessage>(method: string, schema: Schema, message: MessageInitShape<Schema>): Buffer {
   const body = Buffer.from(toBinary(schema, create(schema, message)));
-  return post(`/shoal.v1.TrackerService/${method}`, 'application/proto', body);
+  const before = `connect-protocol-version: 1\r\nx-request-id: 5e1f00d5-${++callCount}\r\n`;
+  const after = 'connect-timeout-ms: 10000\r\nConnection: keep-alive\r\n';
+  return post(`/shoal.v1.TrackerService/${method}`, 'application/proto', body, before, after);
 }
 
-function post(path: string, type: string, body: Buffer): Buffer {
-  const head = `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`;
+function post(path: string, type: string, body: Buffer, before = '', after = ''): Buffer {
+  const head = `POST ${path} HTTP/1.1\r\ncontent-type: ${type}\r\n${before}content-length: ${body.length}\r\n${after}Host: 127.0.0.1\r\n\r\n`;
   return Buffer.concat([Buffer.from(head), body]);
 }
 
