@@ -1,8 +1,8 @@
 /**
  * Messages of the tracker's contract as bytes, and back: protobuf for the few kinds of fields that proto/ uses, driven by a table of
  * fields for each message (see messages.ts). For the side that starts often: a `shoal get` is done before the full runtime, with its
- * descriptors and reflection, would be loaded. Bytes come from outside: nothing is read past its end, and what this version does not know
- * is passed over.
+ * descriptors and reflection, would be loaded. And for the calls that come ten thousand times a second. Bytes come from outside: nothing
+ * is read past its end, and what this version does not know is passed over.
  */
 import { ShoalError } from '../errors.ts';
 
@@ -82,52 +82,106 @@ const VARINT_BYTES_MAX = 10;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+const NO_BYTES = new Uint8Array(0);
+const NO_ITEMS: readonly never[] = Object.freeze([]);
+
 export function encodeMessage<F extends Fields>(fields: F, message: InputOf<F>): Uint8Array<ArrayBuffer> {
-  const writer = new Writer();
-  writeMessage(writer, fields, message);
-  return writer.bytes();
+  scratch.reset();
+  writeMessage(scratch, tableOf(fields), message);
+  return scratch.bytes();
 }
 
-/** Throws `protocol` for bytes that are no such message. */
+/** Throws `protocol` for bytes that are no such message. Fields of bytes are views of those that are read. */
 export function decodeMessage<F extends Fields>(fields: F, bytes: Uint8Array<ArrayBuffer>): MessageOf<F> {
-  return readMessage(new Reader(bytes), fields) as MessageOf<F>;
+  return readMessage(new Reader(bytes), tableOf(fields)) as MessageOf<F>;
+}
+
+// ---- tables ----------------------------------------------------------------------------------------------------------------
+
+/** A field as it is gone through. */
+interface Entry {
+  readonly name: string;
+  readonly number: number;
+  /** `message`: as `table` says. */
+  readonly type: Scalar | 'message';
+  readonly table: Table | undefined;
+  readonly repeated: boolean;
+  readonly isPacked: boolean;
+}
+
+interface Table {
+  readonly entries: readonly Entry[];
+  /** By their numbers, which are small. */
+  readonly byNumber: readonly (Entry | undefined)[];
+  /** A message with nothing in it. */
+  readonly empty: Readonly<Record<string, unknown>>;
+}
+
+const tables = new WeakMap<Fields, Table>();
+
+function tableOf(fields: Fields): Table {
+  const known = tables.get(fields);
+  if (known !== undefined) return known;
+  const entries = Object.entries(fields).map(([name, { number, type, repeated }]): Entry => {
+    if (typeof type !== 'string')
+      return { name, number, type: 'message', table: tableOf(type), repeated, isPacked: false };
+    const isPacked = type !== 'string' && type !== 'bytes';
+    return { name, number, type, table: undefined, repeated, isPacked };
+  });
+  const byNumber: (Entry | undefined)[] = [];
+  for (const entry of entries) byNumber[entry.number] = entry;
+  const empty = Object.fromEntries(
+    entries.map(({ name, type, repeated }) => [name, repeated ? NO_ITEMS : defaultOf(type)]),
+  );
+  const table = { entries, byNumber: Array.from(byNumber), empty };
+  tables.set(fields, table);
+  return table;
+}
+
+function defaultOf(type: Entry['type']): unknown {
+  if (type === 'message') return undefined;
+  if (type === 'string') return '';
+  if (type === 'bytes') return NO_BYTES;
+  return type === 'bool' ? false : 0;
 }
 
 // ---- writing ---------------------------------------------------------------------------------------------------------------
 
-function writeMessage(writer: Writer, fields: Fields, message: Readonly<Record<string, unknown>>): void {
-  for (const [name, { number, type, repeated }] of tableOf(fields).entries) {
-    const value = message[name];
+function writeMessage(writer: Writer, { entries }: Table, message: Readonly<Record<string, unknown>>): void {
+  for (const entry of entries) {
+    const value = message[entry.name];
     if (value === undefined) continue;
-    if (!repeated) {
-      if (!isDefault(value)) writeField(writer, number, type, value);
-    } else if (isPacked(type)) {
-      const values = value as readonly unknown[];
-      if (values.length === 0) continue;
-      const packed = new Writer();
-      for (const item of values) writeScalar(packed, type, item);
-      writer.tag(number, DELIMITED);
-      writer.delimited(packed.bytes());
-    } else for (const item of value as readonly unknown[]) writeField(writer, number, type, item);
+    if (!entry.repeated) {
+      if (!isDefault(value)) writeField(writer, entry, value);
+      continue;
+    }
+    const items = value as readonly unknown[];
+    if (items.length === 0) continue;
+    if (entry.isPacked) {
+      writer.tag(entry.number, DELIMITED);
+      const start = writer.beginDelimited();
+      for (const item of items) writeScalar(writer, entry.type, item);
+      writer.endDelimited(start);
+    } else for (const item of items) writeField(writer, entry, item);
   }
 }
 
-function writeField(writer: Writer, number: number, type: Scalar | Fields, value: unknown): void {
-  if (typeof type === 'string') {
+function writeField(writer: Writer, { number, type, table }: Entry, value: unknown): void {
+  if (table === undefined) {
     writer.tag(number, type === 'string' || type === 'bytes' ? DELIMITED : VARINT);
     writeScalar(writer, type, value);
     return;
   }
   writer.tag(number, DELIMITED);
   const start = writer.beginDelimited();
-  writeMessage(writer, type, value as Readonly<Record<string, unknown>>);
+  writeMessage(writer, table, value as Readonly<Record<string, unknown>>);
   writer.endDelimited(start);
 }
 
-function writeScalar(writer: Writer, type: Scalar, value: unknown): void {
+function writeScalar(writer: Writer, type: Entry['type'], value: unknown): void {
   switch (type) {
     case 'string':
-      writer.delimited(encoder.encode(value as string));
+      writer.text(value as string);
       return;
     case 'bytes':
       writer.delimited(value as Uint8Array);
@@ -143,6 +197,9 @@ function writeScalar(writer: Writer, type: Scalar, value: unknown): void {
     case 'uint64':
       checkNumber(value as number, Number.MAX_SAFE_INTEGER);
       writer.varint(value as number);
+      return;
+    case 'message':
+      throw new ShoalError('bug', 'a message is no scalar');
   }
 }
 
@@ -150,23 +207,30 @@ function isDefault(value: unknown): boolean {
   return value === '' || value === 0 || value === false || (value instanceof Uint8Array && value.length === 0);
 }
 
-function isPacked(type: Scalar | Fields): type is Scalar {
-  return typeof type === 'string' && type !== 'string' && type !== 'bytes';
-}
-
 function checkNumber(value: number, max: number): void {
   if (!Number.isSafeInteger(value) || value < 0 || value > max)
     throw new ShoalError('bug', `${value} is no number for a message to the tracker`);
 }
 
-const WRITER_BYTES_START = 64;
+const WRITER_BYTES_START = 1_024;
+/** What a larger message took is not kept for the next one. */
+const WRITER_BYTES_KEPT_MAX = 64 * 1_024;
+/** A longer text is left to the encoder. */
+const PLAIN_TEXT_CHARS_MAX = 127;
 
 class Writer {
   #bytes = new Uint8Array(WRITER_BYTES_START);
   #length = 0;
 
+  reset(): void {
+    this.#length = 0;
+  }
+
+  /** A copy of what was written. */
   bytes(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.subarray(0, this.#length);
+    const written = this.#bytes.slice(0, this.#length);
+    if (this.#bytes.length > WRITER_BYTES_KEPT_MAX) this.#bytes = new Uint8Array(WRITER_BYTES_START);
+    return written;
   }
 
   tag(number: number, wireType: number): void {
@@ -186,6 +250,28 @@ class Writer {
     this.#reserve(bytes.length);
     this.#bytes.set(bytes, this.#length);
     this.#length += bytes.length;
+  }
+
+  /** In UTF-8; nearly all are short and ASCII. */
+  text(text: string): void {
+    const { length } = text;
+    if (length > PLAIN_TEXT_CHARS_MAX) {
+      this.delimited(encoder.encode(text));
+      return;
+    }
+    this.#reserve(1 + length);
+    const start = this.#length;
+    let at = start;
+    this.#bytes[at++] = length;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code > 0x7f) {
+        this.delimited(encoder.encode(text));
+        return;
+      }
+      this.#bytes[at++] = code;
+    }
+    this.#length = at;
   }
 
   /** What is written until `endDelimited` is preceded by its length. */
@@ -210,81 +296,70 @@ class Writer {
     const needed = this.#length + byteCount;
     if (needed <= this.#bytes.length) return;
     const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    larger.set(this.bytes());
+    larger.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = larger;
   }
 }
 
+/** One for all: a message is written in one go. */
+const scratch = new Writer();
+
 // ---- reading ---------------------------------------------------------------------------------------------------------------
 
-function readMessage(reader: Reader, fields: Fields): Readonly<Record<string, unknown>> {
-  const message: Record<string, unknown> = {};
-  const { entries, byNumber } = tableOf(fields);
-  for (const [name, { type, repeated }] of entries) message[name] = repeated ? [] : defaultOf(type);
+function readMessage(reader: Reader, { byNumber, empty }: Table): Readonly<Record<string, unknown>> {
+  const message: Record<string, unknown> = { ...empty };
   while (!reader.atEnd) {
-    const { number, wireType } = reader.tag();
-    const [name, field] = byNumber.get(number) ?? [];
-    if (name === undefined || field === undefined) reader.skip(wireType);
-    else if (field.repeated) readItems(reader, field.type, wireType, message[name] as unknown[]);
-    else message[name] = readValue(reader, field.type, wireType);
+    const tag = reader.tag();
+    const wireType = tag & 7;
+    const entry = byNumber[tag >>> 3];
+    if (entry === undefined) reader.skip(wireType);
+    else if (entry.repeated) readItems(reader, entry, wireType, message);
+    else {
+      // two of a message would have to be put together as one
+      if (entry.table !== undefined && message[entry.name] !== undefined) throw broken('a message twice');
+      message[entry.name] = readValue(reader, entry, wireType);
+    }
   }
   return message;
 }
 
-function readItems(reader: Reader, type: Scalar | Fields, wireType: number, items: unknown[]): void {
-  if (!isPacked(type) || wireType !== DELIMITED) {
-    items.push(readValue(reader, type, wireType));
+function readItems(reader: Reader, entry: Entry, wireType: number, message: Record<string, unknown>): void {
+  let items = message[entry.name] as unknown[];
+  if ((items as readonly unknown[]) === NO_ITEMS) message[entry.name] = items = [];
+  if (!entry.isPacked || wireType !== DELIMITED) {
+    items.push(readValue(reader, entry, wireType));
     return;
   }
-  const packed = new Reader(reader.delimited());
-  while (!packed.atEnd) items.push(readValue(packed, type, VARINT));
+  const outer = reader.enter();
+  while (!reader.atEnd) items.push(readValue(reader, entry, VARINT));
+  reader.leave(outer);
 }
 
-function readValue(reader: Reader, type: Scalar | Fields, wireType: number): unknown {
-  const expected = isPacked(type) ? VARINT : DELIMITED;
-  if (wireType !== expected) throw broken('a field of another type');
-  if (typeof type !== 'string') return readMessage(new Reader(reader.delimited()), type);
+function readValue(reader: Reader, { type, table, isPacked }: Entry, wireType: number): unknown {
+  // what can be packed is what is a number
+  if (wireType !== (isPacked ? VARINT : DELIMITED)) throw broken('a field of another type');
   switch (type) {
     case 'string':
       return text(reader.delimited());
     case 'bytes':
       return reader.delimited();
     case 'bool':
-      return reader.varint() !== 0n;
+      return reader.varint() !== 0;
     case 'uint32':
     case 'enum':
-      return Number(BigInt.asUintN(32, reader.varint()));
+      return reader.uint32();
     case 'uint64': {
       const value = reader.varint();
-      if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw broken(`the number ${value}`);
-      return Number(value);
+      if (value > Number.MAX_SAFE_INTEGER) throw broken(`the number ${value}`);
+      return value;
+    }
+    case 'message': {
+      const outer = reader.enter();
+      const message = readMessage(reader, table as Table);
+      reader.leave(outer);
+      return message;
     }
   }
-}
-
-function defaultOf(type: Scalar | Fields): unknown {
-  if (typeof type !== 'string') return undefined;
-  if (type === 'string') return '';
-  if (type === 'bytes') return new Uint8Array(0);
-  return type === 'bool' ? false : 0;
-}
-
-/** The fields of a message as they are gone through. */
-interface Table {
-  readonly entries: readonly (readonly [name: string, field: Field])[];
-  readonly byNumber: ReadonlyMap<number, readonly [name: string, field: Field]>;
-}
-
-const tables = new WeakMap<Fields, Table>();
-
-function tableOf(fields: Fields): Table {
-  let table = tables.get(fields);
-  if (table === undefined) {
-    const entries = Object.entries(fields);
-    table = { entries, byNumber: new Map(entries.map((entry) => [entry[1].number, entry])) };
-    tables.set(fields, table);
-  }
-  return table;
 }
 
 function text(bytes: Uint8Array): string {
@@ -302,68 +377,94 @@ function broken(what: string, cause?: unknown): ShoalError {
 class Reader {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   #at = 0;
+  /** Of the message that is being read. */
+  #end: number;
 
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.#bytes = bytes;
+    this.#end = bytes.length;
   }
 
   get atEnd(): boolean {
-    return this.#at === this.#bytes.length;
+    return this.#at === this.#end;
   }
 
-  tag(): { readonly number: number; readonly wireType: number } {
-    const tag = Number(this.varint());
-    const number = Math.floor(tag / 8);
-    if (number < 1 || number >= 2 ** 29) throw broken('a field without a number');
-    return { number, wireType: tag % 8 };
+  /** Goes into what is delimited here, until `leave`, which is to be given what this gives. */
+  enter(): number {
+    const byteCount = this.#byteCount();
+    const outer = this.#end;
+    this.#end = this.#at + byteCount;
+    return outer;
   }
 
-  /** Below 2^64. */
-  varint(): bigint {
-    // nearly all are short, and then need no bigints on the way
-    let low = 0;
-    let factor = 1;
-    for (let byteCount = 0; byteCount < 7; byteCount++) {
-      const byte = this.#byte();
-      low += (byte & 0x7f) * factor;
-      if (byte < 0x80) return BigInt(low);
+  leave(outer: number): void {
+    this.#end = outer;
+  }
+
+  /** A number and a wire type, in 32 bits. */
+  tag(): number {
+    const tag = this.varint();
+    if (tag < 8 || tag > 0xffff_ffff) throw broken('a field without a number');
+    return tag;
+  }
+
+  /** Exact up to the largest safe integer; of what is larger that it is. */
+  varint(): number {
+    let byte = this.#byte();
+    if (byte < 0x80) return byte;
+    let value = byte & 0x7f;
+    let factor = 0x80;
+    for (let byteCount = 1; byteCount < VARINT_BYTES_MAX; byteCount++) {
+      byte = this.#byte();
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
       factor *= 0x80;
     }
-    let value = BigInt(low);
-    for (let byteCount = 7; byteCount < VARINT_BYTES_MAX; byteCount++) {
-      const byte = this.#byte();
-      value |= BigInt(byte & 0x7f) << BigInt(7 * byteCount);
-      if (byte < 0x80) return BigInt.asUintN(64, value);
+    throw broken('a number without an end');
+  }
+
+  /** Of a larger number the lowest 32 bits. */
+  uint32(): number {
+    let byte = this.#byte();
+    if (byte < 0x80) return byte;
+    let value = byte & 0x7f;
+    for (let byteCount = 1; byteCount < VARINT_BYTES_MAX; byteCount++) {
+      byte = this.#byte();
+      if (byteCount < 5) value |= (byte & 0x7f) << (7 * byteCount);
+      if (byte < 0x80) return value >>> 0;
     }
     throw broken('a number without an end');
   }
 
   /** A view of the bytes it is read from. */
   delimited(): Uint8Array<ArrayBuffer> {
-    const byteCount = this.varint();
-    const left = this.#bytes.length - this.#at;
-    if (byteCount > BigInt(left)) throw broken('a message that is cut short');
+    const byteCount = this.#byteCount();
     const start = this.#at;
-    this.#at += Number(byteCount);
+    this.#at += byteCount;
     return this.#bytes.subarray(start, this.#at);
   }
 
   skip(wireType: number): void {
     if (wireType === VARINT) this.varint();
-    else if (wireType === DELIMITED) this.delimited();
+    else if (wireType === DELIMITED) this.#pass(this.#byteCount());
     else if (wireType === FIXED64) this.#pass(8);
     else if (wireType === FIXED32) this.#pass(4);
     else throw broken('a field of a type that no message has');
   }
 
+  #byteCount(): number {
+    const byteCount = this.varint();
+    if (byteCount > this.#end - this.#at) throw broken('a message that is cut short');
+    return byteCount;
+  }
+
   #pass(byteCount: number): void {
-    if (byteCount > this.#bytes.length - this.#at) throw broken('a message that is cut short');
+    if (byteCount > this.#end - this.#at) throw broken('a message that is cut short');
     this.#at += byteCount;
   }
 
   #byte(): number {
-    const byte = this.#bytes[this.#at++];
-    if (byte === undefined) throw broken('a message that is cut short');
-    return byte;
+    if (this.#at >= this.#end) throw broken('a message that is cut short');
+    return this.#bytes[this.#at++] as number;
   }
 }

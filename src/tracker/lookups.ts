@@ -50,6 +50,15 @@ export interface Located {
 }
 
 export async function locate(state: TrackerState, query: LocateQuery, caller: Caller): Promise<Located> {
+  const located = locateSources(state, query, caller);
+  const { contentId, chunkCount } = located.entry;
+  const inline = MANIFEST_HEADER_BYTES + 32 * chunkCount <= limits.MANIFEST_INLINE_BYTES_MAX;
+  const wanted = query.wantManifest && inline && contentId !== '';
+  return wanted ? { ...located, manifest: await state.shelf.get(contentId) } : located;
+}
+
+/** Everything but the manifest. */
+export function locateSources(state: TrackerState, query: LocateQuery, caller: Caller): Located {
   const entry = findEntry(state, query.what);
   const { content } = entry;
   const asking = state.roster.online(query.peerId);
@@ -63,16 +72,14 @@ export async function locate(state: TrackerState, query: LocateQuery, caller: Ca
       : newSources(members, query.sinceVersion, choice);
   const chosen = fresh ?? (members === undefined ? [] : chooseSources(members, choice));
   const own = asking?.holdings.get(content);
-  const located = {
+  return {
     entry: viewEntry(entry),
     sources: chosen.map((holding) => viewSource(holding, caller)),
     isIncremental: fresh !== undefined,
     version: members?.version,
+    manifest: undefined,
     news: own === undefined || content.contentId === '' ? undefined : newsOf(own),
   };
-  const inline = MANIFEST_HEADER_BYTES + 32 * content.chunkCount <= limits.MANIFEST_INLINE_BYTES_MAX;
-  const wanted = query.wantManifest && inline && content.contentId !== '';
-  return { ...located, manifest: wanted ? await state.shelf.get(content.contentId) : undefined };
 }
 
 export interface FileSources {

@@ -270,6 +270,16 @@ export async function createRegistry(options: RegistryOptions) {
       if (replication !== undefined && replication.problem === undefined && !isKnown(query.what)) await exchange();
       return lookups.locate(state, query, caller);
     },
+    /** The same, where there is nothing to wait for: no manifest is wanted, and no other tracker needs to be heard first. Else undefined. */
+    locateAtOnce(query: lookups.LocateQuery, caller: Caller): lookups.Located | undefined {
+      if (
+        query.wantManifest ||
+        (replication !== undefined && replication.problem === undefined && !isKnown(query.what))
+      )
+        return undefined;
+      settle();
+      return lookups.locateSources(state, query, caller);
+    },
     fileSources(what: string, caller: Caller) {
       settle();
       return lookups.fileSources(state, what, caller);

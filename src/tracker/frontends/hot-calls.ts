@@ -2,20 +2,15 @@
  * The calls that come ten thousand times a second (announce, Renew, Locate), from the bytes of a body to those of an answer, without the
  * machinery of the app: the same registry, the same bytes back. They take only what is plainly right. See hot-connection.ts.
  */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import {
-  LocateRequestSchema,
-  LocateResponseSchema,
-  RenewRequestSchema,
-  RenewResponseSchema,
-} from '../../contract/gen/shoal/v1/tracker_pb.ts';
+import { decodeMessage, encodeMessage } from '../../contract/message-codec.ts';
+import { CALLS, SERVICE_NAME } from '../../contract/messages.ts';
 import * as limits from '../../limits.ts';
 import type { Need } from '../access.ts';
 import type { PlainFile } from '../plain-calls.ts';
 import type { Registry } from '../registry.ts';
 import type { Caller } from '../state.ts';
 import { othersRow } from './rest-views.ts';
-import { locateCall, renewCall } from './rpc.ts';
+import { locateAtOnce, locateCall, renewCall } from './rpc.ts';
 
 export type Answer = Uint8Array | string | undefined;
 
@@ -30,7 +25,7 @@ export interface HotCall {
 
 /** By path. */
 export function hotCalls(registry: Registry): ReadonlyMap<string, HotCall> {
-  const rpc = '/shoal.v1.TrackerService/';
+  const rpc = `/${SERVICE_NAME}/`;
   const announce: HotCall = {
     route: '/announce',
     need: 'publish',
@@ -49,21 +44,27 @@ export function hotCalls(registry: Registry): ReadonlyMap<string, HotCall> {
     route: `${rpc}Renew`,
     need: 'read',
     contentType: 'application/proto',
-    run(body) {
-      const response = create(RenewResponseSchema, renewCall(registry, fromBinary(RenewRequestSchema, body)));
-      return toBinary(RenewResponseSchema, response);
-    },
+    run: (body) => encodeMessage(RENEW.answer, renewCall(registry, decodeMessage(RENEW.request, viewOf(body)))),
   };
   const locate: HotCall = {
     route: `${rpc}Locate`,
     need: 'read',
     contentType: 'application/proto',
-    run: (body, caller) =>
-      locateCall(registry, fromBinary(LocateRequestSchema, body), caller).then((located) =>
-        toBinary(LocateResponseSchema, create(LocateResponseSchema, located)),
-      ),
+    run(body, caller) {
+      const request = decodeMessage(LOCATE.request, viewOf(body));
+      const atOnce = locateAtOnce(registry, request, caller);
+      if (atOnce !== undefined) return encodeMessage(LOCATE.answer, atOnce);
+      return locateCall(registry, request, caller).then((located) => encodeMessage(LOCATE.answer, located));
+    },
   };
   return new Map([announce, renew, locate].map((call) => [call.route, call]));
+}
+
+const { renew: RENEW, locate: LOCATE } = CALLS;
+
+/** Parts of a plain array of bytes cost less than parts of a Buffer. */
+function viewOf(body: Buffer): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(body.buffer as ArrayBuffer, body.byteOffset, body.length);
 }
 
 const OTHERS_QUERY = /^peers=([0-9]{1,4})$/u;

@@ -10,8 +10,9 @@ import * as limits from '../../limits.ts';
 import type { Access } from '../access.ts';
 import { observedHostOf } from '../addresses.ts';
 import type { Caller } from '../state.ts';
-import { CALL_ID_HEADER, isCallId } from './call-id.ts';
+import { CALL_ID_HEADER } from './call-id.ts';
 import type { Answer, HotCall } from './hot-calls.ts';
+import { parseHead, type Head } from './http-head.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface HotOptions {
@@ -29,27 +30,14 @@ export interface HotConnections {
   close(): void;
 }
 
-/** What a head says. */
-interface Head {
-  readonly call: HotCall;
-  readonly query: string;
-  readonly bodyBytes: number;
-  readonly authorization: string | undefined;
-  readonly callId: string | undefined;
-}
-
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1');
-const REQUEST_LINE = /^POST (\/[!->@-~]*)(?:\?([!-~]*))? HTTP\/1\.1$/u;
-const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\u0080-\u00ff]*)$/u;
-/** Headers that change how a request is read, or what is to be answered: Node's server knows how. */
-const NOT_HERE = new Set('transfer-encoding content-encoding expect upgrade te trailer http2-settings'.split(' '));
-const ONCE_ONLY = new Set(['host', 'content-length', 'content-type', 'authorization', 'connection', CALL_ID_HEADER]);
 /** A request that is not whole after so many reads comes slowly: Node's server has the clocks for that. */
 const READS_MAX = 8;
 
 export function createHotConnections({ calls, access, metrics }: HotOptions): HotConnections {
   const open = new Set<HotConnection>();
-  const shared = { calls, access, metrics, isClosing: false };
+  const noteOf = new Map([...calls.values()].map((call) => [call, metrics.counter('POST', call.route, 200)] as const));
+  const shared = { calls, access, noteOf, isClosing: false };
   return {
     take(socket, giveUp) {
       const connection = new HotConnection(socket, shared, giveUp, () => open.delete(connection));
@@ -62,27 +50,31 @@ export function createHotConnections({ calls, access, metrics }: HotOptions): Ho
   };
 }
 
+interface Shared extends Pick<HotOptions, 'calls' | 'access'> {
+  /** Notes an answer of a call, and how long it took. */
+  readonly noteOf: ReadonlyMap<HotCall, (milliseconds: number) => void>;
+  readonly isClosing: boolean;
+}
+
 class HotConnection {
   readonly #socket: Socket;
-  readonly #shared: HotOptions & { readonly isClosing: boolean };
+  readonly #shared: Shared;
   readonly #giveUp: (socket: Socket) => void;
   readonly #over: () => void;
   readonly #caller: Caller;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NO_BYTES;
   #reads = 0;
   #isBusy = false;
   /** A call had come in part when the tracker began to end. */
   #hasBegun = false;
-  /** The head of the last request, which most often is that of the next one too, and what it says. */
-  #lastHead: Buffer = Buffer.alloc(0);
-  #last: Head | undefined;
+  /** The head of the request whose body has not come yet, and how long it is. */
+  #head: Head | undefined;
+  #headBytes = 0;
+  /** Answers to calls that came at once, to be written at once. */
+  #answers: Buffer[] = [];
+  #answersBytes = 0;
 
-  constructor(
-    socket: Socket,
-    shared: HotOptions & { readonly isClosing: boolean },
-    giveUp: (socket: Socket) => void,
-    over: () => void,
-  ) {
+  constructor(socket: Socket, shared: Shared, giveUp: (socket: Socket) => void, over: () => void) {
     this.#socket = socket;
     this.#shared = shared;
     this.#giveUp = giveUp;
@@ -124,20 +116,19 @@ class HotConnection {
     // Node's server says to what comes now that the tracker ends
     if (this.#shared.isClosing && !this.#isBusy && !this.#hasBegun && this.#bytes.length > 0) return this.#handOver();
     while (!this.#isBusy && this.#bytes.length > 0 && !this.#socket.writableNeedDrain && this.#socket.writable) {
-      const head = this.#readHead();
-      if (head === 'more') {
+      const state = this.#readHead();
+      const start = this.#headBytes;
+      const end = start + (this.#head?.bodyBytes ?? 0);
+      if (state === 'more' || (state === 'read' && this.#bytes.length < end)) {
         if (this.#reads > READS_MAX) this.#handOver();
+        else this.#flush();
         return;
       }
-      if (head === 'other') return this.#handOver();
-      const start = this.#lastHead.length;
-      const end = start + head.bodyBytes;
-      if (this.#bytes.length < end) {
-        if (this.#reads > READS_MAX) this.#handOver();
-        return;
-      }
+      const head = this.#head;
+      if (head === undefined) return this.#handOver();
       this.#run(head, this.#bytes.subarray(start, end), end);
     }
+    this.#flush();
   };
 
   #run(head: Head, body: Buffer, end: number): void {
@@ -154,6 +145,7 @@ class HotConnection {
       return;
     }
     this.#isBusy = true;
+    this.#flush();
     const then = (answer: Answer): void => {
       this.#isBusy = false;
       this.#answered(head, answer, end, startedAtMs);
@@ -169,28 +161,36 @@ class HotConnection {
       this.#handOver();
       return;
     }
-    this.#shared.metrics.called('POST', head.call.route, 200, performance.now() - startedAtMs);
-    this.#bytes = this.#bytes.subarray(end);
+    this.#shared.noteOf.get(head.call)?.(performance.now() - startedAtMs);
+    this.#bytes = this.#bytes.length === end ? NO_BYTES : this.#bytes.subarray(end);
     this.#reads = this.#bytes.length === 0 ? 0 : 1;
+    this.#head = undefined;
     const { isClosing } = this.#shared;
-    this.#socket.write(responseOf(head, answer, isClosing));
+    const response = responseOf(head, answer, isClosing);
+    this.#answers.push(response);
+    this.#answersBytes += response.length;
+    if (isClosing || this.#bytes.length === 0 || this.#answersBytes > limits.HOT_BODY_BYTES_MAX) this.#flush();
     if (isClosing) this.#socket.end();
   }
 
-  #readHead(): Head | 'more' | 'other' {
+  #flush(): void {
+    const [first, ...others] = this.#answers;
+    if (first === undefined) return;
+    this.#answers = [];
+    this.#answersBytes = 0;
+    if (!this.#socket.destroyed) this.#socket.write(others.length === 0 ? first : Buffer.concat([first, ...others]));
+  }
+
+  /** Reads the head of the next request, unless it is read already. */
+  #readHead(): 'read' | 'more' | 'other' {
+    if (this.#head !== undefined) return 'read';
     const bytes = this.#bytes;
-    const length = this.#lastHead.length;
-    if (this.#last !== undefined && bytes.length >= length && bytes.compare(this.#lastHead, 0, length, 0, length) === 0)
-      return this.#last;
     const at = bytes.indexOf(HEAD_END);
-    if (at < 0) return bytes.length > limits.HOT_HEAD_BYTES_MAX ? 'other' : 'more';
-    if (at > limits.HOT_HEAD_BYTES_MAX) return 'other';
-    const head = parseHead(bytes.toString('latin1', 0, at), this.#shared.calls);
-    if (head === undefined) return 'other';
-    // a copy: the bytes around it are not to stay in memory with it
-    this.#lastHead = Buffer.from(bytes.subarray(0, at + HEAD_END.length));
-    this.#last = head;
-    return head;
+    if (at < 0 && bytes.length <= limits.HOT_HEAD_BYTES_MAX) return 'more';
+    if (at < 0 || at > limits.HOT_HEAD_BYTES_MAX) return 'other';
+    this.#head = parseHead(bytes, at, this.#shared.calls);
+    this.#headBytes = at + HEAD_END.length;
+    return this.#head === undefined ? 'other' : 'read';
   }
 
   #handOver(): void {
@@ -202,45 +202,25 @@ class HotConnection {
     socket.off('drain', this.#goOn);
     socket.off('data', this.#onData);
     this.#over();
+    this.#flush();
     socket.pause();
     if (this.#bytes.length > 0) socket.unshift(this.#bytes);
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = NO_BYTES;
     this.#giveUp(socket);
     socket.resume();
   }
 }
 
-/** Undefined: not plainly right. */
-export function parseHead(text: string, calls: ReadonlyMap<string, HotCall>): Head | undefined {
-  const [requestLine = '', ...lines] = text.split('\r\n');
-  const [, path = '', query = ''] = REQUEST_LINE.exec(requestLine) ?? [];
-  const call = calls.get(path);
-  if (call === undefined || lines.length > limits.HOT_HEADERS_MAX) return undefined;
-  const headers = new Map<string, string>();
-  for (const line of lines) {
-    const [, given, value = ''] = HEADER_LINE.exec(line) ?? [];
-    const name = given?.toLowerCase();
-    if (name === undefined || NOT_HERE.has(name) || (ONCE_ONLY.has(name) && headers.has(name))) return undefined;
-    headers.set(name, value.trimEnd());
-  }
-  const length = headers.get('content-length') ?? '';
-  const connection = headers.get('connection') ?? 'keep-alive';
-  const callId = headers.get(CALL_ID_HEADER);
-  if (!headers.has('host') || !/^\d{1,9}$/u.test(length) || Number(length) > limits.HOT_BODY_BYTES_MAX)
-    return undefined;
-  if (headers.get('content-type') !== call.contentType || connection.toLowerCase() !== 'keep-alive') return undefined;
-  if (callId !== undefined && !isCallId(callId)) return undefined;
-  return { call, query, bodyBytes: Number(length), authorization: headers.get('authorization'), callId };
-}
-
+const NO_BYTES: Buffer = Buffer.alloc(0);
 const KEPT = `Connection: keep-alive\r\nKeep-Alive: timeout=${limits.TRACKER_KEEP_ALIVE_MS / 1000}\r\n`;
+const LAST = 'Connection: close\r\n';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 function responseOf({ call, callId }: Head, answer: string | Uint8Array, isLast: boolean): Buffer {
   const type = call.contentType === 'application/json' ? JSON_TYPE : call.contentType;
   const bodyBytes = typeof answer === 'string' ? Buffer.byteLength(answer) : answer.length;
   const id = callId === undefined ? '' : `${CALL_ID_HEADER}: ${callId}\r\n`;
-  const head = `HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ncontent-length: ${bodyBytes}\r\n${id}Date: ${httpDate()}\r\n${isLast ? 'Connection: close\r\n' : KEPT}\r\n`;
+  const head = `HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ncontent-length: ${bodyBytes}\r\n${id}${isLast ? LAST : KEPT}Date: ${httpDate()}\r\n\r\n`;
   const bytes = Buffer.allocUnsafe(head.length + bodyBytes);
   bytes.write(head, 0, 'latin1');
   if (typeof answer === 'string') bytes.write(answer, head.length, 'utf8');

@@ -7,6 +7,8 @@ import { RAREST_COPIES_MAX, SWARM_STATES } from '../swarm-health.ts';
 export interface Metrics {
   /** Notes an answered call. */
   called(method: string, route: string, status: number, milliseconds: number): void;
+  /** The same, for answers that are all of this kind. */
+  counter(method: string, route: string, status: number): (milliseconds: number) => void;
   text(): string;
 }
 
@@ -23,23 +25,40 @@ const CALL_SECONDS = [0.000_25, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10] as const;
 
 export function createMetrics(registry: Registry, now: () => number): Metrics {
   const startedAtMs = now();
-  const counts = new Map<string, Map<string, number>>();
+  const counts = new Map<string, Map<string, { count: number }>>();
   const durations = new Map<string, Histogram>();
+  const countOf = (method: string, route: string, status: number): { count: number } => {
+    let ofRoute = counts.get(route);
+    if (ofRoute === undefined) counts.set(route, (ofRoute = new Map()));
+    const outcome = `method="${method}",status="${status}"`;
+    let counted = ofRoute.get(outcome);
+    if (counted === undefined) ofRoute.set(outcome, (counted = { count: 0 }));
+    return counted;
+  };
+  const durationsOf = (route: string): Histogram => {
+    let histogram = durations.get(route);
+    if (histogram === undefined) durations.set(route, (histogram = new Histogram(CALL_SECONDS)));
+    return histogram;
+  };
   return {
     called(method, route, status, milliseconds) {
-      let ofRoute = counts.get(route);
-      if (ofRoute === undefined) counts.set(route, (ofRoute = new Map()));
-      const outcome = status === 200 && method === 'POST' ? POST_200 : `method="${method}",status="${status}"`;
-      ofRoute.set(outcome, (ofRoute.get(outcome) ?? 0) + 1);
-      let histogram = durations.get(route);
-      if (histogram === undefined) durations.set(route, (histogram = new Histogram(CALL_SECONDS)));
-      histogram.observe(milliseconds / 1_000);
+      countOf(method, route, status).count++;
+      durationsOf(route).observe(milliseconds / 1_000);
+    },
+    counter(method, route, status) {
+      let counted: { count: number } | undefined;
+      let histogram: Histogram | undefined;
+      return (milliseconds) => {
+        // a call that never came is not listed
+        (counted ??= countOf(method, route, status)).count++;
+        (histogram ??= durationsOf(route)).observe(milliseconds / 1_000);
+      };
     },
     text() {
       const text = new PrometheusText('shoal_tracker_');
       registryFamilies(text, registry.figures());
       const calls = [...counts].flatMap(([route, ofRoute]) =>
-        [...ofRoute].map(([outcome, count]) => [outcome.replace(',', `,route="${route}",`), count] as const),
+        [...ofRoute].map(([outcome, { count }]) => [outcome.replace(',', `,route="${route}",`), count] as const),
       );
       text.counter('calls_total', 'Calls answered.', calls);
       const times = [...durations].map(([route, histogram]) => [`route="${route}"`, histogram] as const);
@@ -50,9 +69,6 @@ export function createMetrics(registry: Registry, now: () => number): Metrics {
     },
   };
 }
-
-/** By far the most of them: no text is made for it. */
-const POST_200 = 'method="POST",status="200"';
 
 function registryFamilies(text: PrometheusText, figures: RegistryFigures): void {
   text.gauge('peers', 'Peers by state.', [

@@ -2,7 +2,6 @@
  * shoal.v1.TrackerService on the same registry: Connect and gRPC-Web over the port of the REST calls. Parses every field at this
  * edge (ids, counts, lengths), translates, and holds no rule of its own.
  */
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   ConnectError,
   createContextKey,
@@ -13,19 +12,14 @@ import {
 import { contentIdFromBytes, digestBytes, toHex, type ContentId } from '../../content/digest.ts';
 import { dialectsFromWire, dialectsToWire } from '../../contract/dialects.ts';
 import { offenceFromWire } from '../../contract/offences.ts';
+import { TrackerService, type PeerReport as PeerReportMessage } from '../../contract/gen/shoal/v1/tracker_pb.ts';
+import type { InputOf } from '../../contract/message-codec.ts';
+import type { CALLS } from '../../contract/messages.ts';
 import { reachabilityToWire } from '../../contract/reachability.ts';
-import {
-  TrackerService,
-  type LocateRequest,
-  type LocateResponseSchema,
-  type PeerReport as PeerReportMessage,
-  type RenewRequest,
-  type RenewResponseSchema,
-} from '../../contract/gen/shoal/v1/tracker_pb.ts';
 import { ERROR_TABLE, ShoalError } from '../../errors.ts';
 import * as limits from '../../limits.ts';
 import type { Logger } from '../../log.ts';
-import type { SourceView } from '../lookups.ts';
+import type { Located, LocateQuery, SourceView } from '../lookups.ts';
 import type { HoldingChange, HoldingClaim, Offer, SwarmNews } from '../membership.ts';
 import type { Registry } from '../registry.ts';
 import type { PeerReport } from '../reporting.ts';
@@ -61,7 +55,7 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
           dialects: dialectsFromWire(request.dialects),
           agent: request.agent,
           holdings: request.holdings.map(claimIn),
-          offer: offerIn(request.volunteer),
+          offer: offerIn(offerWithNumbers(request.volunteer)),
         },
         caller,
       );
@@ -75,7 +69,14 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
       };
     },
 
-    renew: (request) => renewCall(registry, request),
+    renew(request) {
+      const changes = request.changes.map((change) => ({
+        ...change,
+        bytesUp: Number(change.bytesUp),
+        bytesDown: Number(change.bytesDown),
+      }));
+      return renewCall(registry, { ...request, changes, volunteer: offerWithNumbers(request.volunteer) });
+    },
 
     leave(request) {
       registry.leave(peerIdIn(request.peerId));
@@ -94,7 +95,7 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
       return {
         results: outcomes.map((outcome) => {
           if (!('entry' in outcome)) return { problem: outcome.problem };
-          return request.problemsOnly ? {} : { entry: entryOut(outcome.entry) };
+          return request.problemsOnly ? {} : { entry: withBigints(entryOut(outcome.entry)) };
         }),
       };
     },
@@ -112,10 +113,13 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
 
     listFiles({ query, limit, after, includeOffline, includeFolders }) {
       const { entries, nextAfter } = registry.list({ query, limit, after, includeOffline, includeFolders });
-      return { entries: entries.map(entryOut), nextAfter };
+      return { entries: entries.map((entry) => withBigints(entryOut(entry))), nextAfter };
     },
 
-    locate: (request, context) => locateCall(registry, request, context.values.get(callerKey)),
+    async locate(request, context) {
+      const { entry, ...located } = await locateCall(registry, request, context.values.get(callerKey));
+      return { ...located, entry: withBigints(entry) };
+    },
 
     registerChunks(request) {
       const unknown = registry.registerChunks(peerIdIn(request.peerId), request.holdings.map(claimIn));
@@ -187,12 +191,27 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
   return (router) => router.service(TrackerService, withOneErrorTable(service, log));
 }
 
+interface ChangeMessage {
+  readonly contentId: Uint8Array;
+  readonly complete: boolean;
+  readonly gained: readonly number[];
+  readonly lost: readonly number[];
+  readonly dropped: boolean;
+  readonly links: number;
+}
+
+interface RenewRequest {
+  readonly peerId: Uint8Array;
+  readonly changes: readonly (ChangeMessage & { readonly bytesUp: number; readonly bytesDown: number })[];
+  readonly volunteer?: Offer | undefined;
+}
+
 /** Renew, for whoever has the request as a message. */
-export function renewCall(registry: Registry, request: RenewRequest): MessageInitShape<typeof RenewResponseSchema> {
+export function renewCall(registry: Registry, request: RenewRequest) {
   const moved = { up: 0, down: 0 };
   for (const { bytesUp, bytesDown } of request.changes) {
-    moved.up += Number(bytesUp);
-    moved.down += Number(bytesDown);
+    moved.up += bytesUp;
+    moved.down += bytesDown;
   }
   const changes = request.changes.map(changeIn);
   const peerId = peerIdIn(request.peerId);
@@ -209,20 +228,41 @@ export function renewCall(registry: Registry, request: RenewRequest): MessageIni
       hold: [...hold],
       drop: [...drop],
     })),
-  };
+  } satisfies InputOf<typeof CALLS.renew.answer>;
+}
+
+interface LocateRequest {
+  readonly name: string;
+  readonly contentId: Uint8Array;
+  readonly peerId: Uint8Array;
+  readonly limit: number;
+  readonly wantManifest: boolean;
+  readonly since: Uint8Array;
 }
 
 /** Locate, for whoever has the request as a message. */
-export async function locateCall(
-  registry: Registry,
-  { name, contentId, peerId, limit, wantManifest, since }: LocateRequest,
-  caller: Caller,
-): Promise<MessageInitShape<typeof LocateResponseSchema>> {
-  const what = contentId.length > 0 ? contentIdFromBytes(contentId) : name;
-  const asking = peerId.length === 0 ? '' : peerIdIn(peerId);
-  const { revisions } = registry;
-  const sinceVersion = revisions.decode(since);
-  const located = await registry.locate({ what, peerId: asking, limit, wantManifest, sinceVersion }, caller);
+export async function locateCall(registry: Registry, request: LocateRequest, caller: Caller) {
+  return locatedOut(registry, await registry.locate(locateQuery(registry, request), caller));
+}
+
+/** The same without waiting; undefined where it has to wait for something. */
+export function locateAtOnce(registry: Registry, request: LocateRequest, caller: Caller) {
+  const located = registry.locateAtOnce(locateQuery(registry, request), caller);
+  return located === undefined ? undefined : locatedOut(registry, located);
+}
+
+function locateQuery(registry: Registry, request: LocateRequest): LocateQuery {
+  const { name, contentId, peerId, limit, wantManifest, since } = request;
+  return {
+    what: contentId.length > 0 ? contentIdFromBytes(contentId) : name,
+    peerId: peerId.length === 0 ? '' : peerIdIn(peerId),
+    limit,
+    wantManifest,
+    sinceVersion: registry.revisions.decode(since),
+  };
+}
+
+function locatedOut({ revisions }: Registry, located: Located) {
   return {
     entry: entryOut(located.entry),
     sources: located.sources.map((source) => sourceOut(source, located.entry)),
@@ -230,7 +270,7 @@ export async function locateCall(
     ...(located.version === undefined ? {} : { revision: revisions.encode(located.version) }),
     ...(located.manifest === undefined ? {} : { manifest: located.manifest.bytes }),
     ...(located.news === undefined ? {} : { swarm: newsOut(located.news) }),
-  };
+  } satisfies InputOf<typeof CALLS.locate.answer>;
 }
 
 /** A sign of life: nothing has happened after event `id`. */
@@ -296,10 +336,14 @@ function claimIn(holding: {
   return { contentId: contentIdFromBytes(holding.contentId), complete, chunks, isReplica };
 }
 
+function offerWithNumbers(offer: { offeredBytes: bigint; usedBytes: bigint } | undefined): Offer | undefined {
+  return offer && { offeredBytes: Number(offer.offeredBytes), usedBytes: Number(offer.usedBytes) };
+}
+
 /** Whatever is told, a number that can be reckoned with. */
-function offerIn(offer: { offeredBytes: bigint; usedBytes: bigint } | undefined): Offer | undefined {
+function offerIn(offer: Offer | undefined): Offer | undefined {
   if (offer === undefined) return undefined;
-  const bounded = (bytes: bigint): number => Math.min(Number(bytes), limits.REPLICA_OFFER_BYTES_MAX);
+  const bounded = (bytes: number): number => Math.min(bytes, limits.REPLICA_OFFER_BYTES_MAX);
   return { offeredBytes: bounded(offer.offeredBytes), usedBytes: bounded(offer.usedBytes) };
 }
 
@@ -316,14 +360,7 @@ function reportIn({ contentId, peerId, address, offence }: PeerReportMessage): P
   };
 }
 
-function changeIn(change: {
-  contentId: Uint8Array;
-  complete: boolean;
-  gained: number[];
-  lost: number[];
-  dropped: boolean;
-  links: number;
-}): HoldingChange {
+function changeIn(change: ChangeMessage): HoldingChange {
   const { complete, gained, lost, dropped } = change;
   const links = Math.min(change.links, LINKS_MAX);
   return { contentId: contentIdFromBytes(change.contentId), complete, gained, lost, dropped, links };
@@ -332,18 +369,23 @@ function changeIn(change: {
 function entryOut(entry: EntryView) {
   return {
     name: entry.name,
-    size: BigInt(entry.size),
+    size: entry.size,
     sha256: entry.sha256,
     contentId: contentIdBytes(entry.contentId),
     chunkSize: entry.chunkSize,
     chunkCount: entry.chunkCount,
-    publishedAtMs: BigInt(Math.floor(entry.publishedAtMs)),
+    publishedAtMs: Math.floor(entry.publishedAtMs),
     seeders: entry.seeders,
     leechers: entry.leechers,
     replicas: entry.replicas,
     replicasReached: entry.replicasReached,
     replicaChunksMissing: entry.replicaChunksMissing,
   };
+}
+
+/** As the generated code has it. */
+function withBigints<T extends { size: number; publishedAtMs: number }>(entry: T) {
+  return { ...entry, size: BigInt(entry.size), publishedAtMs: BigInt(entry.publishedAtMs) };
 }
 
 function sourceOut({ peerId, addresses, dialects, chunks, rangeName }: SourceView, entry: EntryView) {
