@@ -114,34 +114,29 @@ export function renew(
   if (peer === undefined || peer.elsewhere)
     return { known: false, news: [], unknownContentIds: [], reachability: 'unknown', replicas: [] };
   const unknownContentIds: ContentId[] = [];
-  const judged: { readonly change: HoldingChange; readonly content: ContentRecord }[] = [];
+  const judged: ContentRecord[] = [];
+  const applied: HoldingChange[] = [];
   for (const change of changes) {
     const content = state.catalogue.content(change.contentId);
     if (content !== undefined) {
-      checkIndexes(content, change);
-      judged.push({ change, content });
+      checkIndexes(content, change.gained);
+      checkIndexes(content, change.lost);
+      judged.push(content);
+      applied.push(change);
     } else if (!change.dropped) unknownContentIds.push(change.contentId);
   }
   state.roster.renew(peer, nowMs);
   state.dialBack?.renewed(peer, nowMs);
-  state.holdings.checkRoom(
-    peer,
-    judged.map(({ content }) => content),
-  );
-  const news: SwarmNews[] = [];
-  const told = (holding: Holding): void => {
-    const version = holding.content.swarm?.version ?? 0;
-    if (holding.toldVersion === version) return;
-    holding.toldVersion = version;
-    news.push(newsOf(holding));
-  };
+  state.holdings.checkRoom(peer, judged);
   if (offer !== undefined) state.replicas.offered(peer, { ...offer, isPaused: false });
-  for (const { change, content } of judged) applyChange(state, peer, content, change, nowMs);
-  for (const { content } of judged) {
+  for (const [index, content] of judged.entries())
+    applyChange(state, peer, content, applied[index] as HoldingChange, nowMs);
+  const news: SwarmNews[] = [];
+  for (const content of judged) {
     const holding = peer.holdings.get(content);
-    if (holding !== undefined) told(holding);
+    if (holding !== undefined) tell(holding, news);
   }
-  for (const holding of nextOfRound(peer)) told(holding);
+  tellRound(peer, news);
   const reachability = state.dialBack?.verdict(peer) ?? 'unknown';
   return { known: true, news, unknownContentIds, reachability, replicas: state.replicas.ordersFor(peer) };
 }
@@ -166,16 +161,24 @@ export function describePeer(peer: PeerRecord): Record<string, unknown> {
   };
 }
 
+/** Adds what the peer has not been told of this swarm. */
+function tell(holding: Holding, news: SwarmNews[]): void {
+  const version = holding.content.swarm?.version ?? 0;
+  if (holding.toldVersion === version) return;
+  holding.toldVersion = version;
+  news.push(newsOf(holding));
+}
+
 /** A peer that shares very much hears of its swarms in turns, so that a renewal's cost stays bounded. */
-function* nextOfRound(peer: PeerRecord): IterableIterator<Holding> {
-  peer.newsRound ??= peer.holdings.values();
+function tellRound(peer: PeerRecord, news: SwarmNews[]): void {
+  const round = (peer.newsRound ??= peer.holdings.values());
   for (let count = 0; count < limits.RENEW_NEWS_MAX; count++) {
-    const next = peer.newsRound.next();
+    const next = round.next();
     if (next.done === true) {
       peer.newsRound = undefined;
       return;
     }
-    yield next.value;
+    tell(next.value, news);
   }
 }
 
@@ -199,8 +202,8 @@ function applyChange(
   if (!change.complete) state.holdings.change(holding, change.gained, change.lost);
 }
 
-function checkIndexes(content: ContentRecord, { gained, lost }: HoldingChange): void {
-  const outside = [...gained, ...lost].find((index) => index >= content.chunkCount);
+function checkIndexes(content: ContentRecord, indexes: readonly number[]): void {
+  const outside = indexes.find((index) => index >= content.chunkCount);
   if (outside !== undefined)
     throw new ShoalError(
       'usage',
