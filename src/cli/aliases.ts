@@ -13,7 +13,7 @@ import { doneEvent, progressEvent, sharedEvent } from './ndjson.ts';
 import { createProgressPace } from './progress-pace.ts';
 import { metricsOption, tellMetrics, type NodeFlags } from './node-flags.ts';
 import { EVERYWHERE, parseAdvertised, parsePort } from './rates.ts';
-import { checkPaths, problemTeller, unreachableTeller } from './share-problems.ts';
+import { checkPaths, problemTeller, trackerTeller, unreachableTeller } from './share-problems.ts';
 import type { FetchAnswer } from '../peer/secure-fetch.ts';
 import { examples, globalOptions, nodeTls, type DefineCommand, type GlobalOptions, type Runtime } from './runtime.ts';
 import { listEntries, withTracker } from './tracker-queries.ts';
@@ -302,6 +302,7 @@ function openNode(
   return runtime.services.createNode({
     ...{ trackerUrls, findTracker, token, tls, listen: { host, port }, advertise: ip, metrics },
     onUnreachable: unreachableTeller(runtime.output),
+    onTracker: trackerTeller(runtime.output),
   });
 }
 

@@ -69,6 +69,7 @@ describe('help and usage', () => {
     [['ls', '--tracker', 'ftp://x'], 'is not the URL of a tracker'],
     [['tracker', '--port', '70000'], 'is not a port'],
     [['tracker', '--store', 'paper'], 'It takes sqlite, memory, or valkey://host:port'],
+    [['share', '.', '--chunk-size', '256KB'], 'is no size for chunks'],
     [['share', './does-not-exist'], './does-not-exist does not exist'],
     [['verify', './does-not-exist'], './does-not-exist does not exist'],
   ])('%j ends with 2 and says why', async (args, message) => {
@@ -82,6 +83,27 @@ describe('help and usage', () => {
     expect(json.stdout.events).toEqual([
       { event: 'error', code: 'usage', message: expect.stringContaining(message) as string, exit: 2 },
     ]);
+  });
+
+  it('a complaint about arguments comes with the usage of that very command', async () => {
+    const get = runFake(['get']);
+    await get.code;
+    expect(get.stderr.text).toContain('       usage: shoal get [options] <what>\n');
+    const below = runFake(['tracker', 'start']);
+    await below.code;
+    expect(below.stderr.text).toContain('       usage: shoal tracker start [options] <host> <port>\n');
+  });
+
+  it('help of a command is its --help, and of an unknown one a complaint', async () => {
+    const asked = runFake(['help', 'peer', 'download']);
+    const flag = runFake(['peer', 'download', '--help']);
+    expect(await asked.code).toBe(0);
+    expect(await flag.code).toBe(0);
+    expect(asked.stdout.text).toBe(flag.stdout.text);
+    const unknown = runFake(['help', 'foo']);
+    expect(await unknown.code).toBe(2);
+    expect(unknown.stdout.text).toBe('');
+    expect(unknown.stderr.text).toMatch(/^shoal: unknown command 'foo'\n/);
   });
 
   it('no command at all is shown the help and ends with 2', async () => {

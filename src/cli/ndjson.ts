@@ -39,6 +39,12 @@ export interface UnreachableEvent {
   readonly event: 'unreachable';
   readonly addresses: readonly string[];
 }
+/** The tracker went away, or is back. */
+export interface TrackerEvent {
+  readonly event: 'tracker';
+  readonly state: 'connected' | 'away';
+  readonly url: string;
+}
 export interface BackupEvent {
   readonly event: 'backup';
   readonly path: string;
@@ -140,6 +146,7 @@ export type CliEvent =
   | WithdrawnEvent
   | MetricsEvent
   | UnreachableEvent
+  | TrackerEvent
   | BackupEvent
   | ProblemEvent
   | VolunteeringEvent

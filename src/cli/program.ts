@@ -15,7 +15,9 @@ interface CommandEntry {
 }
 
 const MOVE = 'Move files:';
+const CLOSED = 'Keep strangers out:';
 const LOOK = 'See what is going on:';
+const BESIDES = 'Besides:';
 const OTHER_NAMES = 'Other names (docs/seeds.md):';
 
 /** All commands, in the order of `--help`; the summaries are those of the README. */
@@ -42,12 +44,12 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   token: {
     summary: 'make the tokens of a private swarm',
-    group: MOVE,
+    group: CLOSED,
     load: async () => (await import('./commands/token.ts')).defineToken,
   },
   cert: {
     summary: 'make the certificates of an encrypted swarm',
-    group: MOVE,
+    group: CLOSED,
     load: async () => (await import('./commands/cert.ts')).defineCert,
   },
   ls: {
@@ -82,22 +84,22 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   descriptor: {
     summary: 'write the descriptor of a file: its chunks as numbered pieces',
-    group: LOOK,
+    group: BESIDES,
     load: async () => (await import('./commands/descriptor.ts')).defineDescriptor,
   },
   shell: {
     summary: 'a prompt: connect, look around, publish and download, with completion',
-    group: LOOK,
+    group: BESIDES,
     load: async () => (await import('./commands/shell.ts')).defineShell,
   },
   completion: {
     summary: 'print the script that completes commands and names in bash, zsh or fish',
-    group: LOOK,
+    group: BESIDES,
     load: async () => (await import('./commands/completion.ts')).defineCompletion,
   },
   demo: {
     summary: 'show it all at work: a tracker, three sharing peers, one download',
-    group: LOOK,
+    group: BESIDES,
     load: async () => (await import('./commands/demo.ts')).defineDemo,
   },
 };
@@ -132,7 +134,7 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
     .usage('[options] <command>')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help, with examples')
-    .helpCommand('help [command]', 'show help for a command')
+    .helpCommand(false)
     .addOption(
       new Option('--tracker <url>', 'the tracker, or several divided by commas')
         .env('SHOAL_TRACKER')
@@ -177,10 +179,34 @@ export async function createProgram({ runtime, args, writeOut, writeErr }: Progr
   const wantsAll = args.includes('completion') && !args.includes('names');
   for (const [name, { summary, group, load }] of Object.entries({ ...COMMANDS, ...ALIASES })) {
     const command = program.command(name).description(summary).helpGroup(group);
-    command.showHelpAfterError(`       \`shoal ${name} --help\` shows how it is used`);
     if (wantsAll || args.includes(name)) (await load())(command, runtime);
+    showUsageAfterErrors(command);
   }
+  program
+    .command('help')
+    .description('show help for a command')
+    .helpGroup(BESIDES)
+    .argument('[command...]', 'its name')
+    .action((names: readonly string[]) => showHelpOf(program, names));
   return program;
+}
+
+/** A complaint about arguments comes with what they should be. */
+function showUsageAfterErrors(command: Command): void {
+  const { parent } = command;
+  const path = parent?.parent ? `${parent.name()} ${command.name()}` : command.name();
+  const usage = command.createHelp().commandUsage(command);
+  command.showHelpAfterError(`       usage: ${usage}\n       \`shoal ${path} --help\` says more`);
+  for (const below of command.commands) showUsageAfterErrors(below);
+}
+
+function showHelpOf(program: Command, names: readonly string[]): void {
+  let found: Command = program;
+  for (const name of names) {
+    const next = found.commands.find((one) => one.name() === name || one.aliases().includes(name));
+    found = next ?? found.error(`error: unknown command '${name}'`, { code: 'commander.unknownCommand' });
+  }
+  found.help();
 }
 
 /** Commands that talk to a tracker, unless told that they need none. */

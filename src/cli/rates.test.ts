@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ShoalError } from '../errors.ts';
 import {
+  parseChunkSize,
   parseCount,
   parseDurationMs,
   parseListen,
@@ -53,6 +54,23 @@ describe('sizes', () => {
     ['0', 0],
     ['123', 123],
   ])('reads %s as %d bytes', (text, size) => expect(parseSize(text)).toBe(size));
+
+  it('of chunks are powers of two, and what is not is told the nearest', () => {
+    expect(parseChunkSize('16KiB')).toBe(16_384);
+    expect(parseChunkSize('64MiB')).toBe(67_108_864);
+    for (const [text, nearest] of [
+      ['256KB', '256KiB'],
+      ['1MB', '1MiB'],
+      ['8KiB', '16KiB'],
+      ['0', '16KiB'],
+      ['1G', '64MiB'],
+    ] as const) {
+      expect(usage(() => parseChunkSize(text))).toContain('powers of two from 16KiB to 64MiB');
+      expect(() => parseChunkSize(text)).toThrow(
+        expect.objectContaining({ hint: expect.stringContaining(nearest) as string }),
+      );
+    }
+  });
 
   it.each(['', '-1', '1XiB', '5iB', 'big', '99999999T'])('refuses %j', (text) =>
     expect(usage(() => parseSize(text))).toContain('64KiB'),

@@ -3,7 +3,8 @@
  * names. Refuses everything it does not understand, with an example; it never guesses.
  */
 import { ShoalError } from '../errors.ts';
-import { REPLICAS_MAX } from '../limits.ts';
+import { CHUNK_SIZE_MAX_BYTES, CHUNK_SIZE_MIN_BYTES, REPLICAS_MAX } from '../limits.ts';
+import { humanBytes } from './human.ts';
 
 const POWERS_OF_TEN: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
 const NUMBER = String.raw`(\d{1,15}(?:\.\d{1,9})?)`;
@@ -32,6 +33,24 @@ export function parseSize(text: string): number {
   if (!Number.isSafeInteger(size))
     throw new ShoalError('usage', `"${text}" is not a size: write it as 64KiB, 1MiB, 50G or a number of bytes`);
   return size;
+}
+
+/** A size that chunks may have. Bytes that are asked for in powers of ten are answered with the power of two nearby. */
+export function parseChunkSize(text: string): number {
+  const size = parseSize(text);
+  if (size >= CHUNK_SIZE_MIN_BYTES && size <= CHUNK_SIZE_MAX_BYTES && Number.isInteger(Math.log2(size))) return size;
+  const nearest = 2 ** Math.round(Math.log2(Math.max(size, 1)));
+  const meant = Math.min(Math.max(nearest, CHUNK_SIZE_MIN_BYTES), CHUNK_SIZE_MAX_BYTES);
+  throw new ShoalError(
+    'usage',
+    `"${text}" is no size for chunks: they are powers of two from ${binary(CHUNK_SIZE_MIN_BYTES)} to ${binary(CHUNK_SIZE_MAX_BYTES)}`,
+    { hint: `--chunk-size ${binary(meant)} is the nearest` },
+  );
+}
+
+/** `256KiB`, as parseSize reads it. */
+function binary(bytes: number): string {
+  return humanBytes(bytes).replace(' ', '');
 }
 
 /** `30`, `30s`, `500ms`, `5m`, `1h`, as milliseconds; a bare number is seconds. */

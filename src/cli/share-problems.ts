@@ -1,6 +1,7 @@
 /** What a node that shares says of what does not go well; the same words whoever runs it. */
 import { stat } from 'node:fs/promises';
 import { ShoalError, systemErrorCode } from '../errors.ts';
+import type { TrackerNews } from '../peer/api.ts';
 import { printable } from './display-width.ts';
 import type { Output } from './output.ts';
 
@@ -25,6 +26,16 @@ export function problemTeller(output: Output): (path: string, message: string) =
   return (path, message) => {
     output.event({ event: 'problem', path, message });
     output.note(path === '' ? printable(message) : `not shared: ${printable(path)}: ${printable(message)}`);
+  };
+}
+
+/** For `onTracker` of a node. */
+export function trackerTeller(output: Output): (news: TrackerNews) => void {
+  return ({ state, url }) => {
+    output.event({ event: 'tracker', state, url });
+    if (state === 'away')
+      output.note(`the tracker at ${url} does not answer: transfers go on, and it is tried until it does`);
+    else output.note(`registered again at the tracker at ${url}`);
   };
 }
 

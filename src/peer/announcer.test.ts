@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { Bitfield } from '../content/bitfield.ts';
 import type { ContentId } from '../content/digest.ts';
@@ -340,6 +341,22 @@ test('close leaves the tracker at once, and fails who still waits', async () => 
   const waiting = second.settled();
   second.close().catch(() => undefined);
   await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
+});
+
+test('close leaves also a tracker whose answer to the registration is still on its way', async () => {
+  const { tracker, announcer } = createBench();
+  const register = tracker.register.bind(tracker);
+  Object.assign(tracker, {
+    register: async (registration: Parameters<typeof register>[0], signal: AbortSignal) => {
+      await register(registration);
+      await once(signal, 'abort');
+      throw signal.reason;
+    },
+  });
+  announcer.start();
+  await until(() => tracker.registered, 'the tracker has it');
+  await announcer.close();
+  expect(tracker.calls).toEqual(['register', 'leave']);
 });
 
 test("whether peers may tell each other of peers is the tracker's word, asked with every registration", async () => {

@@ -85,6 +85,8 @@ export class Announcer {
   readonly #abort = new AbortController();
   readonly #idleWaiters: { resolve: () => void; reject: (error: ShoalError) => void }[] = [];
   #registered = false;
+  /** A registration has gone out and was not answered: the tracker may have us. */
+  #registering = false;
   /** Where we are, as the tracker was told last, and what it found there. */
   #told: readonly TrackerAddress[] = [];
   #reachability: Reachability = 'unknown';
@@ -167,7 +169,7 @@ export class Announcer {
     this.#wake?.();
     await this.#loop;
     for (const waiter of this.#idleWaiters.splice(0)) waiter.reject(new ShoalError('cancelled', 'the node is closing'));
-    if (!this.#registered) return;
+    if (!this.#registered && !this.#registering) return;
     const signal = AbortSignal.timeout(LEAVE_TIMEOUT_MS);
     try {
       await this.#tellReports(signal);
@@ -194,6 +196,7 @@ export class Announcer {
         waitMs = this.#renewMs * (0.8 + 0.4 * this.#options.random());
       } catch (error) {
         if (signal.aborted) return;
+        this.#registering = false;
         this.#lastProblem = ShoalError.from(error);
         this.#setState('away', this.#lastProblem);
         // a tracker that restarted between two calls of a round takes the next round
@@ -249,6 +252,7 @@ export class Announcer {
     }
     this.#dropped.clear();
     const addresses = this.#options.addresses();
+    this.#registering = true;
     const { renewMs, unknownContentIds, peerExchange, reachability, observedHost } = await client.register(
       {
         peerId,
@@ -260,6 +264,7 @@ export class Announcer {
       },
       this.#abort.signal,
     );
+    this.#registering = false;
     this.#renewMs = renewMs;
     this.#options.onPeerExchange?.(peerExchange);
     this.#told = addresses.map(({ host, port }) => ({ host: host || observedHost, port }));

@@ -31,10 +31,18 @@ export interface NodeOptions {
   readonly tls?: TlsFiles | undefined;
   /** Called when the tracker cannot reach this node at any of these addresses, and so sends nobody. */
   readonly onUnreachable?: ((addresses: readonly string[]) => void) | undefined;
+  /** Called when the tracker that had this node does not answer any longer, and when one has it again; not for the first time it is reached. */
+  readonly onTracker?: ((news: TrackerNews) => void) | undefined;
   /** Where its figures are served for Prometheus; port 0: any free one; undefined: nowhere. */
   readonly metrics?: { readonly host: string; readonly port: number } | undefined;
   /** The data home below which other processes of this user find the node; undefined: it has no control socket. */
   readonly controlHome?: string | undefined;
+}
+
+export interface TrackerNews {
+  readonly state: 'connected' | 'away';
+  /** The one that is spoken to, or was last. */
+  readonly url: string;
 }
 
 /** A file of the library that has its manifest. */
@@ -105,7 +113,7 @@ export interface VolunteerStatus {
 }
 
 export interface GetOptions {
-  /** A name, `name@hex`, a contentId, or the URL of a descriptor. */
+  /** A name, `name@hex`, a contentId, or a descriptor: its URL, or its path, which is absolute or begins with a dot. */
   readonly what: string;
   /** `undefined`: the current folder; a folder (ends with a separator or exists); a file; `-`: standard output, in order. */
   readonly output?: string | undefined;

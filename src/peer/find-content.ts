@@ -3,14 +3,14 @@
  * the tracker and peers; moves no chunk.
  */
 import { createChunkLayout, type ChunkLayout } from '../content/chunk-layout.ts';
-import { isSha256Hex, type ContentId, type Sha256Hex } from '../content/digest.ts';
+import { digestBytes, isSha256Hex, type ContentId, type Sha256Hex } from '../content/digest.ts';
 import { parseCatalogueName, parseEntryName, type EntryName } from '../content/entry-name.ts';
-import type { Manifest } from '../content/manifest.ts';
+import { chunkDigestMatches, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import type { GetOptions, TlsFiles } from './api.ts';
 import type { Conviction } from './content-session.ts';
 import type { Located, LocateOptions, TrackerClient } from './tracker-client.ts';
-import { parseWanted, type Wanted } from './wanted.ts';
+import { parseWanted, type DescribedPieces, type Wanted } from './wanted.ts';
 
 /** What is to be fetched, once it is known. */
 export interface WantedContent {
@@ -50,6 +50,7 @@ export async function findContent(host: FindHost, options: GetOptions, signal: A
   const liars: Conviction[] = [];
   const wanted = await learnContent(host, asked, located, options, liars, signal);
   checkExpected(wanted, options.expectedSha256);
+  if (asked.kind === 'name' && asked.pieces !== undefined) checkPieces(wanted, asked.pieces);
   return { wanted, located, liars, below };
 }
 
@@ -81,7 +82,11 @@ async function locate(
         if (ShoalError.from(other).code !== 'no-such-name') throw other;
       }
     }
-    throw error;
+    if (ShoalError.from(error).code !== 'no-such-name' || !/\.json$/iu.test(asked.name)) throw error;
+    throw new ShoalError('no-such-name', ShoalError.from(error).message, {
+      cause: error,
+      hint: 'a descriptor is named by its URL, http://.../x.json, or by its path, ./x.json; shoal ls shows the names there are',
+    });
   }
 }
 
@@ -169,6 +174,24 @@ function checkExpected(wanted: WantedContent, expected: Sha256Hex | undefined): 
   throw new ShoalError('integrity', `${wanted.name} has the SHA-256 ${wanted.sha256}, not ${expected} as asked for`, {
     hint: 'nothing was downloaded; older versions of a name are reached as name@hex',
   });
+}
+
+/** A descriptor that has only a name and pieces means the file that has these pieces, whatever else has its name by now. */
+function checkPieces({ name, manifest, sha256 }: WantedContent, pieces: DescribedPieces): void {
+  const [whole] = pieces;
+  const isMeant =
+    manifest === undefined
+      ? pieces.length === 1 && sha256 === whole
+      : manifest.chunkCount === pieces.length &&
+        pieces.every((digest, index) => chunkDigestMatches(manifest, index, digestBytes(digest)));
+  if (isMeant) return;
+  throw new ShoalError(
+    'integrity',
+    `the ${pieces.length} pieces of the descriptor are not those of ${name} at the tracker`,
+    {
+      hint: 'nothing was downloaded: the file has changed since, or is cut differently; /torrents/ of the tracker has the descriptor of what there is now, and older versions are reached as name@hex',
+    },
+  );
 }
 
 export function formatSourceAddress({ host, port }: { host: string; port: number }): string {

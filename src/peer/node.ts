@@ -100,6 +100,8 @@ class Node implements PeerNode {
   readonly #counters = new NodeCounters();
   #metrics: MetricsServer | undefined;
   #rangeSentBytes = 0;
+  /** What was last told of the tracker; undefined: it was never reached. */
+  #toldState: 'connected' | 'away' | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: NodeOptions, swarmKeys: SwarmKeys, tls: PeerTls | undefined, cwd: string) {
@@ -157,6 +159,7 @@ class Node implements PeerNode {
       onReachability: (reachability, addresses) => {
         if (reachability === 'unreachable') options.onUnreachable?.(addresses.map(formatAddress));
       },
+      onState: (state) => this.#onTrackerState(state),
       onPublishProblem: (name, problem) => this.#shared?.refused(name, problem),
       offer: () => this.#volunteer?.offer(),
       onOrders: (orders) => this.#volunteer?.ordered(orders),
@@ -186,6 +189,13 @@ class Node implements PeerNode {
         this.#range.serve(arrival.socket, arrival.head);
       },
     });
+  }
+
+  #onTrackerState(state: 'connected' | 'away'): void {
+    if (state === this.#toldState) return;
+    // before it was reached for the first time whoever shares or fetches hears of it
+    if (this.#toldState !== undefined) this.#options.onTracker?.({ state, url: this.#tracker.url });
+    if (this.#toldState !== undefined || state === 'connected') this.#toldState = state;
   }
 
   get metricsUrl(): string | undefined {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sha256OfFile } from '../support/contents.ts';
 import { eventually } from '../support/deadline.ts';
+import type { ShoalProcess } from '../support/processes.ts';
 import { restGet } from '../support/rest.ts';
 import { createWorld, doneOf } from '../support/world.ts';
 
@@ -62,6 +63,29 @@ test('a descriptor URL, name@hex and --sha256 lead to the right version', async 
   expect(await fetched('model.bin', ['--sha256', fresh.sha256])).toBe(fresh.sha256);
   expect(await fetched(`model.bin@${old.sha256.slice(0, 8)}`)).toBe(old.sha256);
   expect(await fetched(`${tracker.url}/torrents/model.bin.json`)).toBe(fresh.sha256);
+});
+
+test('a descriptor with only a name and pieces means the file that has these pieces', async (context) => {
+  const world = await createWorld(context);
+  const tracker = await world.tracker();
+  const file = await world.file('cancion.bin', 300_000, 38, ['old']);
+  await world.share(tracker, file.paths);
+  const made = world.run(['descriptor', file.paths[0] ?? '', '-o', `${world.folder}/ours.json`]);
+  expect(await made.ended()).toMatchObject({ code: 0 });
+  const { file_name, total_pieces, pieces } = JSON.parse(await readFile(`${world.folder}/ours.json`, 'utf8')) as Record<
+    string,
+    unknown
+  >;
+  const printed = JSON.stringify({ file_name, total_pieces, pieces }, undefined, 2);
+  await writeFile(`${world.folder}/plain.json`, printed.replace('",\n', '", // Nombre del archivo (Metadata)\n'));
+  const get = (): ShoalProcess => world.get(tracker, `${world.folder}/plain.json`, ['-o', `${world.folder}/got/`]);
+  expect(await doneOf(get())).toMatchObject({ sha256: file.sha256 });
+
+  const fresh = await world.file('cancion.bin', 300_000, 39, ['new']);
+  await world.share(tracker, fresh.paths);
+  const refused = get();
+  expect(await refused.ended()).toMatchObject({ code: 5 });
+  expect(await sha256OfFile(`${world.folder}/got/cancion.bin`)).toBe(file.sha256);
 });
 
 test('--limit-up and --limit-down hold', async (context) => {

@@ -51,6 +51,7 @@ describe.concurrent('in the time of a renewal', () => {
     const files = await Promise.all([1, 2].map((n) => world.file(`kept ${n}.bin`, 200_000, 60 + n, [`peer-${n}`])));
     const shares = await Promise.all(files.map(({ paths }) => world.share(tracker, paths)));
     await tracker.process.end('SIGKILL');
+    for (const { process } of shares) expect(await process.event('tracker')).toMatchObject({ state: 'away' });
 
     const again = await world.tracker(flags);
     expect(again.url).toBe(tracker.url);
@@ -68,6 +69,13 @@ describe.concurrent('in the time of a renewal', () => {
     expect(online.map(({ peer }) => peer).toSorted()).toEqual(shares.map(({ peer }) => peer).toSorted());
     const done = await doneOf(world.get(again, 'kept 1.bin', ['-o', `${world.folder}/`]));
     expect(done.sha256).toBe(files[0]?.sha256);
+    for (const { process } of shares) {
+      const told = process.events.map(({ event }) => event).filter(({ event }) => event === 'tracker');
+      expect(told).toEqual([
+        { event: 'tracker', state: 'away', url: tracker.url },
+        { event: 'tracker', state: 'connected', url: tracker.url },
+      ]);
+    }
   });
 });
 

@@ -128,6 +128,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     const text = await readFile(join(world.folder, 'big.bin.json'), 'utf8');
     expect(JSON.parse(text)).toMatchObject({ file_name: 'big.bin', total_pieces: 46, size: 3_000_000, sha256 });
   },
+  'shoal get ./big.bin.json -o ./by-file/': gives('by-file/big.bin'),
   'shoal get http://127.0.0.1:9000/torrents/big.bin.json -o ./by-descriptor/': gives('by-descriptor/big.bin'),
   'echo start 127.0.0.1 0 | shoal shell': says(/tracker at http:\/\/127\.0\.0\.1:\d+/u),
   'echo connect 127.0.0.1 9000 | shoal shell': says(/connected to http/u),

@@ -11,7 +11,7 @@ import { chunkDigest } from '../../content/manifest.ts';
 import { ShoalError } from '../../errors.ts';
 import { printable } from '../display-width.ts';
 import { humanBytes, humanCount } from '../human.ts';
-import { parseSize } from '../rates.ts';
+import { parseChunkSize } from '../rates.ts';
 import { examples, type DefineCommand, type Runtime } from '../runtime.ts';
 
 interface DescriptorFlags {
@@ -25,7 +25,9 @@ export const defineDescriptor: DefineCommand = (command, runtime) => {
     .argument('<file>', 'a file')
     .addOption(new Option('-o, --output <file>', 'where to write it (default: standard output)'))
     .addOption(new Option('--name <name>', 'the name it is shared under, when the file is called otherwise'))
-    .addOption(new Option('--chunk-size <size>', 'a power of two such as 1MiB, as given to share').argParser(parseSize))
+    .addOption(
+      new Option('--chunk-size <size>', 'a power of two such as 1MiB, as given to share').argParser(parseChunkSize),
+    )
     .addHelpText(
       'after',
       examples(

@@ -2,9 +2,11 @@
  * `shoal get`: downloads one content or one folder, through the running node that shares the target folder, else with a node of its own that leaves
  * when it is done (or stays, with --seed).
  */
+import { resolve } from 'node:path';
 import { Option } from 'commander';
 import { ShoalError } from '../../errors.ts';
 import { parseSha256Hex, type Sha256Hex } from '../../content/digest.ts';
+import { isDescriptorPath } from '../../peer/wanted.ts';
 import type { GetOptions, GetProgress, GetResult, PeerNode, SourceTally } from '../../peer/api.ts';
 import { printable } from '../display-width.ts';
 import { humanBytes, humanCount, humanRate, humanSeconds } from '../human.ts';
@@ -40,7 +42,7 @@ export const defineGet: DefineCommand = (command, runtime) => {
   addNodeFlags(
     command.argument(
       '<what>',
-      'a name (of a folder: with a slash), name@hex, a content id, or the URL of a descriptor',
+      'a name (of a folder: with a slash), name@hex, a content id, or a descriptor: its URL, or its path as ./x.json',
     ),
   )
     .addOption(new Option('-o, --output <path>', 'a file, a folder (dir/), or - for standard output'))
@@ -74,7 +76,11 @@ export const defineGet: DefineCommand = (command, runtime) => {
     )
     .action((what: string, flags: GetFlags) =>
       runGet(
-        { what, flags: addPeers(flags, command.args.slice(1)), shared: globalOptions(command) },
+        {
+          what: isDescriptorPath(what) ? resolve(what) : what,
+          flags: addPeers(flags, command.args.slice(1)),
+          shared: globalOptions(command),
+        },
         OWN_NODE_FLAGS.some((name) => (command.getOptionValueSource(name) ?? 'default') !== 'default'),
         runtime,
       ),

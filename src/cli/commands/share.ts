@@ -7,12 +7,12 @@ import { interrupted } from '../interrupt.ts';
 import { sharedEvent, sharedFolderEvent, type CliEvent } from '../ndjson.ts';
 import { addNodeFlags, nodeOptions, tellMetrics, type NodeFlags } from '../node-flags.ts';
 import type { Output } from '../output.ts';
-import { parseReplicas, parseSize } from '../rates.ts';
+import { parseChunkSize, parseReplicas, parseSize } from '../rates.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 import { printable } from '../display-width.ts';
 import { offerSpace } from '../offer-space.ts';
 import { createRateEstimate } from '../rate-estimate.ts';
-import { checkPaths, problemTeller, unreachableTeller } from '../share-problems.ts';
+import { checkPaths, problemTeller, trackerTeller, unreachableTeller } from '../share-problems.ts';
 
 /** Events written at a time. */
 const EVENT_BATCH_MAX = 1_000;
@@ -29,7 +29,7 @@ export const defineShare: DefineCommand = (command, runtime) => {
     .addOption(new Option('--data <dir>', 'where the node keeps its index (default: below $XDG_DATA_HOME/shoal)'))
     .addOption(
       new Option('--chunk-size <size>', 'a power of two such as 1MiB (default: by the size of each file)').argParser(
-        parseSize,
+        parseChunkSize,
       ),
     )
     .addOption(
@@ -63,6 +63,7 @@ async function runShare(
   const node = await services.createNode({
     ...nodeOptions(flags, shared, flags.data),
     onUnreachable: unreachableTeller(output),
+    onTracker: trackerTeller(output),
   });
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });

@@ -4,7 +4,7 @@ import { interrupted } from '../interrupt.ts';
 import { addNodeFlags, nodeOptions, tellMetrics, type NodeFlags } from '../node-flags.ts';
 import { offerSpace } from '../offer-space.ts';
 import { parseSize } from '../rates.ts';
-import { unreachableTeller } from '../share-problems.ts';
+import { trackerTeller, unreachableTeller } from '../share-problems.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 
 interface VolunteerFlags extends NodeFlags {
@@ -33,6 +33,7 @@ async function runVolunteer(
   const node = await services.createNode({
     ...nodeOptions(flags, shared, flags.data),
     onUnreachable: unreachableTeller(output),
+    onTracker: trackerTeller(output),
   });
   try {
     output.event({ event: 'listening', address: node.address, peer: node.peerId });

@@ -8,7 +8,7 @@ import type { TrackerClient } from '../../peer/tracker-client.ts';
 import type { Tracker } from '../../tracker/server.ts';
 import { printable } from '../display-width.ts';
 import { EVERYWHERE } from '../rates.ts';
-import { problemTeller, unreachableTeller } from '../share-problems.ts';
+import { problemTeller, trackerTeller, unreachableTeller } from '../share-problems.ts';
 import { nodeTls, type GlobalOptions, type Runtime } from '../runtime.ts';
 import type { TrackerPlan } from '../services.ts';
 
@@ -91,6 +91,7 @@ export class ShellSession {
       tls: this.#tls,
       listen: { host: EVERYWHERE, port: 0 },
       onUnreachable: unreachableTeller(this.runtime.output),
+      onTracker: trackerTeller(this.runtime.output),
     });
     this.#node = node;
     this.#registering = node.share([]);
