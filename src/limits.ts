@@ -599,15 +599,21 @@ export const SCAN_GROUP_FILES = 256;
 export const SCAN_AHEAD_FILES_MAX = 4_096;
 /** Files found by a scan that goes on are told to the tracker after this long, together. */
 export const ANNOUNCE_GATHER_MS = 1_000;
+/** From the moment the tracker knows all that is shared until a node begins to watch it for changes. */
+export const WATCH_AFTER_MS = 100;
 /**
  * A download to standard output keeps at most so much on the disk, in a file without a name, whatever the size of the content; never
  * fewer than so many chunks.
  */
 export const STREAM_WINDOW_BYTES = 256 * MiB;
 export const STREAM_WINDOW_CHUNKS_MIN = 16;
-/** Changes of the library's index are written after this long, so many rows at a time. A crash loses them: those files are hashed again. */
+/**
+ * Changes of the library's index are written when none has come for this long, or the first has waited for so long, so many rows at a
+ * time. A crash loses those that wait: their files are hashed again.
+ */
+export const INDEX_QUIET_MS = 1_000;
+export const INDEX_WAIT_MS_MAX = 5_000;
 export const INDEX_BATCH_ROWS = 512;
-export const INDEX_BATCH_MS = 1_000;
 /** Data directories tried for one set of shared paths (`-2`, `-3`, ...). All in use: conflict. */
 export const DATA_DIRECTORIES_MAX = 64;
 /** Bytes of one request line on a node's control socket. Longer: refused with a sentence, connection closed. */

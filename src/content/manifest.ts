@@ -48,6 +48,15 @@ export function createManifest(
   chunkDigests: Uint8Array,
   sha256: Sha256Function,
 ): Manifest {
+  return parseManifest(encodeManifest(layout, contentSha256, chunkDigests), sha256);
+}
+
+/** The canonical bytes of a manifest, for whoever needs no more than those. Throws `usage` as `createManifest` does. */
+export function encodeManifest(
+  layout: ChunkLayout,
+  contentSha256: Uint8Array,
+  chunkDigests: Uint8Array,
+): Uint8Array<ArrayBuffer> {
   if (contentSha256.length !== SHA256_BYTES)
     throw new ShoalError('usage', 'the digest of the whole content must have 32 bytes');
   if (chunkDigests.length !== layout.chunkCount * SHA256_BYTES) {
@@ -65,7 +74,7 @@ export function createManifest(
   view.setUint32(20, layout.chunkCount);
   bytes.set(contentSha256, 24);
   bytes.set(chunkDigests, MANIFEST_HEADER_BYTES);
-  return parseManifest(bytes, sha256);
+  return bytes;
 }
 
 /**

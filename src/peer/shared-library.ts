@@ -9,7 +9,7 @@ import type { ContentId } from '../content/digest.ts';
 import { parseEntryName } from '../content/entry-name.ts';
 import type { Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
-import { ANNOUNCE_GATHER_MS } from '../limits.ts';
+import { ANNOUNCE_GATHER_MS, WATCH_AFTER_MS } from '../limits.ts';
 import type { ContentReader } from '../storage/content-reader.ts';
 import { openDataDirectory } from '../storage/data-directory.ts';
 import { createFolderReader } from '../storage/folder-reader.ts';
@@ -61,6 +61,8 @@ export class SharedLibrary {
   /** Found by a scan that is going on, and not given to the announcer yet. */
   readonly #gathered = new Map<ContentId, LibraryFile>();
   #gathering: NodeJS.Timeout | undefined;
+  #watching: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   static async open(options: SharedLibraryOptions): Promise<SharedLibrary> {
     const lock = await openDataDirectory({ explicit: options.dataDir, sharedPaths: options.paths, env: process.env });
@@ -123,9 +125,9 @@ export class SharedLibrary {
       this.#initial--;
       this.#announceGathered();
     }
-    // beginning to watch is work, and whoever shares waits for the tracker to know; one that is away is not waited for
+    // a tracker that is away is not waited for
     const told = this.#options.announcer.settled().catch(() => undefined);
-    void told.then(() => this.#library.watchRoots());
+    void told.then(() => this.#watchSoon());
     await this.#announce(signal);
   }
 
@@ -187,10 +189,22 @@ export class SharedLibrary {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearTimeout(this.#gathering);
+    clearTimeout(this.#watching);
     this.#watchers.clear();
     await this.#library.close();
     this.#lock.release();
+  }
+
+  /**
+   * Beginning to watch keeps this thread busy for as long as looking at every file does, and whoever shares waits for the word that all
+   * is announced: of ten thousand files those words were half a second late. What changes before is found by the comparison then.
+   */
+  #watchSoon(): void {
+    if (this.#isClosed) return;
+    clearTimeout(this.#watching);
+    this.#watching = setTimeout(() => this.#library.watchRoots(), WATCH_AFTER_MS).unref();
   }
 
   #onAdded(file: LibraryFile): void {

@@ -61,6 +61,12 @@ interface State {
   told: string;
 }
 
+/** What a scan that has just ended knows, and wants to know. */
+interface Scanned {
+  readonly onReading?: () => void;
+  readonly emptyFolders?: readonly EntryName[];
+}
+
 export class LibraryFolders {
   readonly #options: LibraryFoldersOptions;
   /** By path of the root. */
@@ -83,14 +89,14 @@ export class LibraryFolders {
 
   /**
    * Makes the content of a folder whose files are all known; from now on it follows them. Never throws but `cancelled`. `onReading` is told
-   * when a thread is at it, if there is anything to read.
+   * when a thread is at it, if there is anything to read; `emptyFolders` are those that a scan has just found.
    */
-  async offer(root: Root, onReading: () => void = () => undefined): Promise<void> {
+  async offer(root: Root, scanned: Scanned = {}): Promise<void> {
     if (root.kind !== 'folder') return;
     const known = this.#states.get(root.path);
     const state = known ?? { root, folder: undefined, version: 0, told: '' };
     this.#states.set(root.path, state);
-    if (state.folder === undefined) await this.#make(state, onReading);
+    if (state.folder === undefined) await this.#make(state, scanned);
   }
 
   /** A file of this root is shared now, or is not any more. */
@@ -124,11 +130,11 @@ export class LibraryFolders {
     this.#options.onWithdrawn(folder);
   }
 
-  async #make(state: State, onReading?: () => void): Promise<void> {
+  async #make(state: State, scanned: Scanned = {}): Promise<void> {
     const { version, root } = state;
     let folder: LibraryFolder | undefined;
     try {
-      folder = await this.#contentOf(root, onReading);
+      folder = await this.#contentOf(root, scanned);
       state.told = '';
     } catch (error) {
       const problem = ShoalError.from(error);
@@ -153,7 +159,7 @@ export class LibraryFolders {
   }
 
   /** Undefined: there is no file in it. */
-  async #contentOf(root: Root, onReading?: () => void): Promise<LibraryFolder | undefined> {
+  async #contentOf(root: Root, { onReading, emptyFolders: found }: Scanned): Promise<LibraryFolder | undefined> {
     const { pool, index, filesOf, signal } = this.#options;
     const problem = entryNameProblem(root.name);
     if (problem !== undefined) throw new ShoalError('usage', `its name cannot be shared: ${problem}`);
@@ -167,7 +173,7 @@ export class LibraryFolders {
       files.push({ name, size, sha256: digest, contentId: isInline ? undefined : contentId, executable });
     }
     if (files.length === 0) return undefined;
-    const emptyFolders = withoutParents(await emptyFoldersOf(root, signal), members.keys());
+    const emptyFolders = withoutParents(found ?? (await emptyFoldersOf(root, signal)), members.keys());
     const { bytes: listing, files: listed, contentBytes } = encodeFolder(files, emptyFolders);
     const placed: PlacedFile[] = [];
     for (const { name, size, offset, contentId } of listed) {

@@ -1,6 +1,6 @@
 /**
  * What the library remembers between runs: for each path its stamp and its manifest, in one SQLite file. A memory, not a truth:
- * every row counts only while the file's stamp says so, and a lost row costs a re-hash. Changes are written in batches.
+ * every row counts only while the file's stamp says so, and a lost row costs a re-hash. Changes are written in batches, when none have come for a moment.
  */
 import { renameSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
@@ -86,6 +86,8 @@ export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
   const waitingInodes = new Map<bigint, string>();
   let isEmpty = database.prepare('SELECT 1 FROM file LIMIT 1').get() === undefined;
   let timer: NodeJS.Timeout | undefined;
+  /** When the oldest change that waits was made. */
+  let waitingSinceMs = 0;
 
   /** Writes up to `countMax` of the changes that wait, oldest first. */
   const write = (countMax: number): void => {
@@ -127,7 +129,12 @@ export function openLibraryIndex(options: LibraryIndexOptions): LibraryIndex {
       isEmpty = false;
       waitingInodes.set(change.row.stamp.inode, path);
     }
-    timer ??= setTimeout(writeSome, limits.INDEX_BATCH_MS).unref();
+    const nowMs = performance.now();
+    if (timer === undefined) {
+      waitingSinceMs = nowMs;
+      timer = setTimeout(writeSome, limits.INDEX_QUIET_MS).unref();
+      // not in the midst of a scan, whose files somebody waits for
+    } else if (nowMs - waitingSinceMs < limits.INDEX_WAIT_MS_MAX) timer.refresh();
   };
 
   return {

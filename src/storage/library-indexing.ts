@@ -5,6 +5,7 @@
  */
 import { basename, dirname, sep } from 'node:path';
 import { createChunkLayout } from '../content/chunk-layout.ts';
+import type { EntryName } from '../content/entry-name.ts';
 import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
@@ -78,15 +79,18 @@ export class LibraryIndexing {
     return this.#hashedBytes;
   }
 
-  /** Shares all that is found under a root. Rejects with `cancelled`. */
-  async shareRoot(root: Root, call: SharingCall): Promise<void> {
+  /** Shares all that is found under a root; the folders in which nothing was found. Rejects with `cancelled`. */
+  async shareRoot(root: Root, call: SharingCall): Promise<readonly EntryName[]> {
     const { signal } = call;
+    const emptyFolders: EntryName[] = [];
     const gate = createGate(limits.SCAN_AHEAD_FILES_MAX);
     // Nothing is remembered, so every file has to be read: small ones are, on the first look.
     const hash = this.#options.index.isEmpty;
     let failure: unknown;
     try {
-      for await (const group of scanRoot(root, { onProblem: this.#options.onProblem, signal })) {
+      const { onProblem } = this.#options;
+      const onEmptyFolder = (name: EntryName): void => void emptyFolders.push(name);
+      for await (const group of scanRoot(root, { onProblem, onEmptyFolder, signal })) {
         const fileCount = group.names.length + group.paths.length;
         await gate.enter(fileCount);
         void this.#shareGroup(root, group, call, hash)
@@ -98,6 +102,7 @@ export class LibraryIndexing {
     }
     if (signal.aborted) throw cancelledError(`sharing ${root.path}`, signal);
     if (failure !== undefined) throw failure;
+    return emptyFolders;
   }
 
   /** Shares a file that was found, from the index or by hashing it. Never throws: what goes wrong is a problem of this file. */

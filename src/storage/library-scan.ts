@@ -74,7 +74,12 @@ export interface ScannedGroup {
 /** The places where files of a root are, in groups, each folder in order of names. Goes on past what it cannot read. */
 export async function* scanRoot(
   root: Root,
-  options: { readonly onProblem: (path: string, message: string) => void; readonly signal: AbortSignal },
+  options: {
+    readonly onProblem: (path: string, message: string) => void;
+    /** There is nothing in this folder below the root, and its name can be shared. */
+    readonly onEmptyFolder?: (name: EntryName) => void;
+    readonly signal: AbortSignal;
+  },
 ): AsyncGenerator<ScannedGroup> {
   if (root.kind === 'file') {
     yield { folder: dirname(root.path), names: [], paths: [root.path] };
@@ -87,6 +92,11 @@ export async function* scanRoot(
       entries = await readdir(folder.path, { withFileTypes: true });
     } catch (error) {
       if (!isMissing(error)) options.onProblem(folder.path, diskError(error, 'this folder cannot be read').message);
+      continue;
+    }
+    if (entries.length === 0) {
+      const name = relative(root.path, folder.path).replaceAll(sep, '/');
+      if (entryNameProblem(name) === undefined) options.onEmptyFolder?.(checkedEntryName(name));
       continue;
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));

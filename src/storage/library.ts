@@ -237,16 +237,16 @@ class FileLibrary implements Library {
       roots.push(await openRoot(path, { chunkSize: options.chunkSize, excludedPath: this.#dataDir }));
     }
     for (const root of roots) {
-      await this.#indexing.shareRoot(root, { tally, report, signal });
+      const emptyFolders = await this.#indexing.shareRoot(root, { tally, report, signal });
       this.#roots.add(root);
       let isTold = false;
-      const tell = (): void => {
+      const onReading = (): void => {
         if (!isTold) this.events.emit('scanned', root.path);
         isTold = true;
       };
       // a thread reads the folder while this one tells of its files
-      await this.#folders.offer(root, tell);
-      tell();
+      await this.#folders.offer(root, { onReading, emptyFolders });
+      onReading();
     }
     // Scanned first, watched then: beginning to watch costs as much as the scan does. What changes in between is found by the
     // comparison, once the watch is on.

@@ -6,8 +6,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import { createChunkLayout } from '../content/chunk-layout.ts';
-import { digestBytes, SHA256_BYTES } from '../content/digest.ts';
-import { createManifest, parseManifest, type Manifest } from '../content/manifest.ts';
+import { SHA256_BYTES } from '../content/digest.ts';
+import { encodeManifest, parseManifest, type Manifest } from '../content/manifest.ts';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { sha256 } from './digest-chunk.ts';
 import { diskError, isMissing } from './disk-error.ts';
@@ -83,7 +83,7 @@ export function surveyFiles({ folder, names, hash, chunkSize }: SurveyOrder, buf
     const path = join(folder, name);
     try {
       hashedAtMs[index] = Date.now();
-      const found = hash ? hashIfSmall(path, buffer, chunkSize) : { stats: statsOf(path), manifest: undefined };
+      const found: Looked = hash ? hashIfSmall(path, buffer, chunkSize) : { stats: statsOf(path) };
       if (found.stats === undefined) failures.push({ index, code: '', message: '', hint: '' });
       else {
         const stamp = fileStamp(found.stats);
@@ -92,10 +92,10 @@ export function surveyFiles({ folder, names, hash, chunkSize }: SurveyOrder, buf
         inodes[index] = stamp.inode;
         executables[index] = isExecutable(found.stats) ? 1 : 0;
       }
-      if (found.manifest !== undefined) {
-        contentIds.set(digestBytes(found.manifest.contentId), index * SHA256_BYTES);
-        manifests.push(found.manifest.bytes);
-        manifestsEnd += found.manifest.bytes.length;
+      if (found.manifestBytes !== undefined) {
+        contentIds.set(sha256(found.manifestBytes), index * SHA256_BYTES);
+        manifests.push(found.manifestBytes);
+        manifestsEnd += found.manifestBytes.length;
       }
     } catch (error) {
       if (isMissing(error)) failures.push({ index, code: '', message: '', hint: '' });
@@ -161,41 +161,44 @@ function statsOf(path: string): BigIntStats | undefined {
   return stats.isFile() ? stats : undefined;
 }
 
-function hashIfSmall(
-  path: string,
-  buffer: Uint8Array,
-  chunkSize: number | undefined,
-): { readonly stats: BigIntStats | undefined; readonly manifest: Manifest | undefined } {
+interface Looked {
+  /** Undefined: not a plain file. */
+  readonly stats: BigIntStats | undefined;
+  /** Of a file that was small enough, and did not change meanwhile. */
+  readonly manifestBytes?: Uint8Array | undefined;
+}
+
+function hashIfSmall(path: string, buffer: Uint8Array, chunkSize: number | undefined): Looked {
   const descriptor = openSync(path, READ_NO_LINK);
   try {
     const stats = fstatSync(descriptor, { bigint: true });
-    if (!stats.isFile()) return { stats: undefined, manifest: undefined };
+    if (!stats.isFile()) return { stats: undefined };
     const stamp = fileStamp(stats);
-    if (stamp.size > buffer.length) return { stats, manifest: undefined };
+    if (stamp.size > buffer.length) return { stats };
     for (let filled = 0; filled < stamp.size;) {
       const byteCount = readSync(descriptor, buffer, filled, stamp.size - filled, filled);
-      if (byteCount === 0) return { stats, manifest: undefined };
+      if (byteCount === 0) return { stats };
       filled += byteCount;
     }
     // by path, not by descriptor: a file that was replaced is not the one that was read either; it is looked at again, alone
-    if (!sameStamp(stamp, fileStamp(lstatSync(path, { bigint: true })))) return { stats, manifest: undefined };
-    return { stats, manifest: manifestOf(buffer.subarray(0, stamp.size), chunkSize) };
+    if (!sameStamp(stamp, fileStamp(lstatSync(path, { bigint: true })))) return { stats };
+    return { stats, manifestBytes: manifestOf(buffer.subarray(0, stamp.size), chunkSize) };
   } finally {
     closeSync(descriptor);
   }
 }
 
-function manifestOf(bytes: Uint8Array, chunkSize: number | undefined): Manifest {
+function manifestOf(bytes: Uint8Array, chunkSize: number | undefined): Uint8Array {
   const layout = createChunkLayout(bytes.length, chunkSize);
   const whole = sha256(bytes);
   // a content of one chunk has the same digest twice
-  if (layout.chunkCount <= 1) return createManifest(layout, whole, layout.chunkCount === 0 ? EMPTY : whole, sha256);
+  if (layout.chunkCount <= 1) return encodeManifest(layout, whole, layout.chunkCount === 0 ? EMPTY : whole);
   const chunks = new Uint8Array(layout.chunkCount * SHA256_BYTES);
   for (let chunk = 0; chunk < layout.chunkCount; chunk++) {
     const start = chunk * layout.chunkSize;
     chunks.set(sha256(bytes.subarray(start, start + layout.chunkSize)), chunk * SHA256_BYTES);
   }
-  return createManifest(layout, whole, chunks, sha256);
+  return encodeManifest(layout, whole, chunks);
 }
 
 const EMPTY = new Uint8Array(0);
