@@ -36,6 +36,8 @@ export class CopyState {
   /** Volunteers that have orders about it. */
   readonly ordered = new Set<PeerRecord>();
   trim: DueNode<ContentRecord> | undefined;
+  /** Chunks that were missing when it was counted last; undefined: it is not among the totals. See replica-totals.ts. */
+  countedMissing: number | undefined;
   /** Restored from the store: that it has its copies is no news. */
   #isSilent: boolean;
   #wasReached = false;

@@ -15,6 +15,7 @@ import { DueQueue } from './due-queue.ts';
 import type { EventLog } from './event-log.ts';
 import type { ContentRecord, EntryRecord, Holding, PeerRecord } from './records.ts';
 import { planReplicas, type PlanOrder, type PlanVolunteer, type ReplicaPlan } from './replica-plan.ts';
+import { ReplicaTotals, type ReplicaFigures } from './replica-totals.ts';
 
 export interface ReplicasOptions {
   readonly now: () => number;
@@ -38,16 +39,6 @@ export interface ReplicaOrder {
   readonly contentId: ContentId;
   readonly hold: readonly number[];
   readonly drop: readonly number[];
-}
-
-export interface ReplicaFigures {
-  readonly volunteers: number;
-  readonly offeredBytes: number;
-  readonly usedBytes: number;
-  /** Contents that ask for copies, by whether they have them. */
-  readonly contentsReached: number;
-  readonly contentsShort: number;
-  readonly chunksMissing: number;
 }
 
 /** What is known of a volunteer beside its record. */
@@ -77,6 +68,7 @@ export class Replicas {
   readonly #away = new DueQueue<Away>();
   /** What may be trimmed after a while. */
   readonly #trims = new DueQueue<ContentRecord>();
+  readonly #totals = new ReplicaTotals();
   #isLoading = true;
   #startsAtMs = Number.NEGATIVE_INFINITY;
 
@@ -100,10 +92,10 @@ export class Replicas {
     const goal = content.entries.reduce((most, { replicas }) => Math.max(most, replicas), 0);
     const state = content.copies;
     if (state === undefined) {
-      if (goal > 0) this.#begin(content).goal = goal;
+      if (goal > 0) this.#setGoal(this.#begin(content), goal);
     } else if (content.entries.length === 0) this.#forget(content);
     else if (state.goal !== goal) {
-      state.goal = goal;
+      this.#setGoal(state, goal);
       this.#dirty.add(content);
     }
   }
@@ -113,11 +105,11 @@ export class Replicas {
     const before = peer.offer;
     if (offer === undefined) {
       if (before === undefined) return;
-      peer.offer = undefined;
+      this.#setOffer(peer, undefined);
       this.#withdraw(peer);
       for (const { content } of peer.holdings.values()) content.copies?.ended(peer, this.#options.now());
     } else if (before === undefined) {
-      peer.offer = offer;
+      this.#setOffer(peer, offer);
       this.#volunteers.set(peer, {
         isUsable: this.#options.isUsable(peer),
         orders: new Map(),
@@ -130,10 +122,11 @@ export class Replicas {
     } else {
       // whether it is left alone for a while is decided where it is registered
       const isPaused = peer.elsewhere ? offer.isPaused : before.isPaused;
-      peer.offer = { ...offer, isPaused };
+      const after = { ...offer, isPaused };
+      this.#setOffer(peer, after);
       const room = (one: VolunteerOffer): number => (one.isPaused ? 0 : one.offeredBytes - one.usedBytes);
-      if (room(before) < 0 !== room(peer.offer) < 0) this.#touchAllOf(peer);
-      if (room(peer.offer) > room(before)) this.#wakeShort();
+      if (room(before) < 0 !== room(after) < 0) this.#touchAllOf(peer);
+      if (room(after) > room(before)) this.#wakeShort();
       if (before.offeredBytes === offer.offeredBytes && before.usedBytes === offer.usedBytes) return;
     }
     this.#options.onOffer?.(peer);
@@ -170,7 +163,7 @@ export class Replicas {
     if (contents.size > 0) this.#away.push({ key: peer.key, contents }, nowMs + this.#goneMs);
     for (let oldest = this.#away.peek(); this.#away.size > limits.REPLICA_AWAY_MAX; oldest = this.#away.peek())
       if (oldest !== undefined) this.#goneForGood(this.#away.takeDue(oldest.dueMs));
-    peer.offer = undefined;
+    this.#setOffer(peer, undefined);
     this.#withdraw(peer);
   }
 
@@ -218,25 +211,17 @@ export class Replicas {
   }
 
   figures(): ReplicaFigures {
-    let [offeredBytes, usedBytes, contentsReached, contentsShort, chunksMissing] = [0, 0, 0, 0, 0];
-    for (const { offer } of this.#volunteers.keys()) {
-      offeredBytes += offer?.offeredBytes ?? 0;
-      usedBytes += offer?.usedBytes ?? 0;
-    }
-    for (const { copies } of this.#contents) {
-      if (copies === undefined || copies.goal === 0) continue;
-      if (copies.missing === 0) contentsReached++;
-      else contentsShort++;
-      chunksMissing += copies.missing;
-    }
-    return {
-      volunteers: this.#volunteers.size,
-      offeredBytes,
-      usedBytes,
-      contentsReached,
-      contentsShort,
-      chunksMissing,
-    };
+    return this.#totals.figures();
+  }
+
+  #setGoal(state: CopyState, goal: number): void {
+    state.goal = goal;
+    this.#totals.changed(state);
+  }
+
+  #setOffer(peer: PeerRecord, offer: VolunteerOffer | undefined): void {
+    this.#totals.offered(peer.offer, offer);
+    peer.offer = offer;
   }
 
   #planOne(content: ContentRecord, state: CopyState, nowMs: number): void {
@@ -272,6 +257,7 @@ export class Replicas {
 
   #tell(content: ContentRecord, state: CopyState, plan: ReplicaPlan): void {
     const news = state.learn(plan);
+    this.#totals.changed(state);
     if (news !== undefined) {
       const { goal, reached, missing, unplaced } = state;
       const name = content.entries.at(-1)?.name ?? '';
@@ -306,7 +292,7 @@ export class Replicas {
   /** @param untilMs 0: it gets orders again. */
   #pause(peer: PeerRecord, watch: Watch, nowMs: number, untilMs: number): void {
     if (peer.offer === undefined) return;
-    peer.offer = { ...peer.offer, isPaused: untilMs > 0 };
+    this.#setOffer(peer, { ...peer.offer, isPaused: untilMs > 0 });
     watch.pausedUntilMs = untilMs;
     watch.waitingSinceMs = nowMs;
     this.#wakeShort();
@@ -328,6 +314,7 @@ export class Replicas {
     if (state === undefined) return;
     this.#takeBack(content, state);
     if (state.trim !== undefined) this.#trims.remove(state.trim);
+    this.#totals.forgotten(state);
     content.copies = undefined;
     this.#contents.delete(content);
     this.#dirty.delete(content);
