@@ -1,6 +1,6 @@
 /**
  * What peers cost a tracker: registers them at a registry of this process, half of the contents complete and half in parts, and prints
- * the memory that this took and how long Locate takes then.
+ * the memory that this took, how long Locate takes then, and how long a scrape of the figures holds the loop when all are volunteers.
  */
 import { hash } from 'node:crypto';
 import { Bitfield } from '../../src/content/bitfield.ts';
@@ -61,6 +61,13 @@ for (let turn = 0; turn < 20_000; turn++) {
   times.push(performance.now() - atMs);
 }
 times.sort((a, b) => a - b);
+// everybody a volunteer, every content asked for: what a scrape could have to look at
+for (const [index, { contentId }] of ids.entries()) {
+  const item = { name: `content-${index}`, manifest: new Uint8Array(0), contentId, partial: true, replicas: 2 };
+  await registry.publish(idOf(0), [item]);
+}
+for (let peer = 0; peer < peers; peer++)
+  registry.renew(idOf(peer), [], undefined, { offeredBytes: 50e9, usedBytes: 1e9 });
 const metrics = createMetrics(registry, () => Date.now());
 const scrapes = Array.from({ length: 101 }, () => {
   const atMs = performance.now();
@@ -78,6 +85,7 @@ process.stdout.write(
     bytesPerPair: (after - before) / pairs,
     registersPerSecond: peers / seconds,
     scrapeP50Ms: scrapes[50],
+    scrapeMaxMs: scrapes.at(-1),
     locateP50Ms: times[Math.floor(times.length / 2)],
     locateP99Ms: times[Math.floor(times.length * 0.99)],
   })}\n`,
