@@ -18,6 +18,7 @@ const HOLDING = {
   complete: one(2, 'bool'),
   chunks: one(3, 'bytes'),
   replica: one(4, 'bool'),
+  runs: one(5, 'bytes'),
 };
 const VOLUNTEER_OFFER = { offeredBytes: one(1, 'uint64'), usedBytes: one(2, 'uint64') };
 const REPLICA_ORDER = { contentId: one(1, 'bytes'), hold: many(2, 'uint32'), drop: many(3, 'uint32') };
@@ -177,6 +178,7 @@ export const CALLS = {
       limit: one(4, 'uint32'),
       wantManifest: one(5, 'bool'),
       since: one(6, 'bytes'),
+      readsRuns: one(7, 'bool'),
     },
     answer: {
       entry: one(1, ENTRY),

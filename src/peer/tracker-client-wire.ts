@@ -1,5 +1,6 @@
 /** The tracker's messages as domain values, and back. What a tracker sends is checked here: it is input from outside as any other. */
 import { Bitfield } from '../content/bitfield.ts';
+import { decodeRuns } from '../content/chunk-runs.ts';
 import { contentIdFromBytes, digestBytes, fromHex, toHex, type ContentId } from '../content/digest.ts';
 import { dialectsFromWire, type Dialect } from '../contract/dialects.ts';
 import type {
@@ -146,17 +147,22 @@ export function entryFromWire(entry: EntryMessage | undefined): TrackerEntry {
 export function sourceFromWire(source: SourceMessage, chunkCount: number): TrackerSource {
   const { holding, rangeName } = source;
   if (holding === undefined) throw broken('a source that does not say what it has');
-  let chunks: Bitfield | undefined;
-  if (!holding.complete) {
-    chunks = holding.chunks.length === 0 ? new Bitfield(chunkCount) : Bitfield.fromBytes(holding.chunks, chunkCount);
-  }
   return {
     peerId: toHex(source.peerId),
     addresses: addressesFromWire(source.addresses),
     dialects: dialectsFromWire(source.dialects),
-    chunks,
+    chunks: chunksFromWire(holding, chunkCount),
     rangeName,
   };
+}
+
+function chunksFromWire(
+  { complete, chunks, runs }: NonNullable<SourceMessage['holding']>,
+  chunkCount: number,
+): Bitfield | undefined {
+  if (complete) return undefined;
+  if (chunks.length > 0) return Bitfield.fromBytes(chunks, chunkCount);
+  return decodeRuns(runs, chunkCount);
 }
 
 export function newsFromWire(news: SwarmNewsMessage): SwarmNews {

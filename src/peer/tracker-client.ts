@@ -290,6 +290,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
         ...(peerId === undefined ? {} : { peerId: wire.peerIdBytes(peerId) }),
         limit,
         wantManifest,
+        readsRuns: true,
         ...(since === undefined ? {} : { since }),
       };
       const answer = await failover.call('locate', request, signal);

@@ -1,11 +1,15 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { FastifyInstance } from 'fastify';
 import { createServer, request, type Server } from 'node:http';
 import { connect, createServer as createTcp, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { digestBytes } from '../../content/digest.ts';
-import { LocateRequestSchema, RenewRequestSchema } from '../../contract/gen/shoal/v1/tracker_pb.ts';
+import {
+  LocateRequestSchema,
+  LocateResponseSchema,
+  RenewRequestSchema,
+} from '../../contract/gen/shoal/v1/tracker_pb.ts';
 import { createLog } from '../../log.ts';
 import { OPEN_ACCESS, privateAccess, type Access } from '../access.ts';
 import { createTrackerApp } from '../server.ts';
@@ -144,6 +148,31 @@ describe('a hot connection answers as the app does', () => {
     expect((await both(`${RPC}Locate`, locate('big.bin'))).body.length).toBeGreaterThan(200);
     expect((await both(`${RPC}Locate`, locate('nothing'))).status).toBe(404);
     expect((await both(`${RPC}Leave`, renew([]))).status).toBe(200);
+  });
+
+  test('with the runs of chunks to whoever reads them, where those are short, and with bits to everybody else', async () => {
+    bench.join(0);
+    const wide = manifestOf('wide', 1_024);
+    await bench.publish(peerIdOf(0), 'wide.bin', wide);
+    bench.registry.leave(peerIdOf(0));
+    const inOrder = Array.from({ length: 600 }, (_, index) => index);
+    bench.join(1, claimOf(wide, inOrder));
+    const scattered = inOrder.filter((index) => index % 3 > 0);
+    bench.join(2, claimOf(wide, scattered));
+    const maps = async (readsRuns: boolean): Promise<readonly (readonly [number, number])[]> => {
+      const request = create(LocateRequestSchema, { name: 'wide.bin', readsRuns });
+      const { body } = await both(`${RPC}Locate`, toBinary(LocateRequestSchema, request));
+      const { sources } = fromBinary(LocateResponseSchema, body);
+      return sources.map(({ holding }) => [holding?.chunks.length ?? 0, holding?.runs.length ?? 0] as const);
+    };
+    expect(await maps(false)).toEqual([
+      [128, 0],
+      [128, 0],
+    ]);
+    expect(await maps(true)).toEqual([
+      [0, 3],
+      [128, 0],
+    ]);
   });
 
   test('on a private tracker, with and without its token', async () => {

@@ -9,6 +9,8 @@ import {
   type HandlerContext,
   type ServiceImpl,
 } from '@connectrpc/connect';
+import type { Bitfield } from '../../content/bitfield.ts';
+import { encodeRuns } from '../../content/chunk-runs.ts';
 import { contentIdFromBytes, digestBytes, toHex, type ContentId } from '../../content/digest.ts';
 import { dialectsFromWire, dialectsToWire } from '../../contract/dialects.ts';
 import { offenceFromWire } from '../../contract/offences.ts';
@@ -238,17 +240,18 @@ interface LocateRequest {
   readonly limit: number;
   readonly wantManifest: boolean;
   readonly since: Uint8Array;
+  readonly readsRuns: boolean;
 }
 
 /** Locate, for whoever has the request as a message. */
 export async function locateCall(registry: Registry, request: LocateRequest, caller: Caller) {
-  return locatedOut(registry, await registry.locate(locateQuery(registry, request), caller));
+  return locatedOut(registry, await registry.locate(locateQuery(registry, request), caller), request.readsRuns);
 }
 
 /** The same without waiting; undefined where it has to wait for something. */
 export function locateAtOnce(registry: Registry, request: LocateRequest, caller: Caller) {
   const located = registry.locateAtOnce(locateQuery(registry, request), caller);
-  return located === undefined ? undefined : locatedOut(registry, located);
+  return located === undefined ? undefined : locatedOut(registry, located, request.readsRuns);
 }
 
 function locateQuery(registry: Registry, request: LocateRequest): LocateQuery {
@@ -262,10 +265,10 @@ function locateQuery(registry: Registry, request: LocateRequest): LocateQuery {
   };
 }
 
-function locatedOut({ revisions }: Registry, located: Located) {
+function locatedOut({ revisions }: Registry, located: Located, readsRuns: boolean) {
   return {
     entry: entryOut(located.entry),
-    sources: located.sources.map((source) => sourceOut(source, located.entry)),
+    sources: located.sources.map((source) => sourceOut(source, located.entry, readsRuns)),
     incremental: located.isIncremental,
     ...(located.version === undefined ? {} : { revision: revisions.encode(located.version) }),
     ...(located.manifest === undefined ? {} : { manifest: located.manifest.bytes }),
@@ -388,7 +391,8 @@ function withBigints<T extends { size: number; publishedAtMs: number }>(entry: T
   return { ...entry, size: BigInt(entry.size), publishedAtMs: BigInt(entry.publishedAtMs) };
 }
 
-function sourceOut({ peerId, addresses, dialects, chunks, rangeName }: SourceView, entry: EntryView) {
+function sourceOut(source: SourceView, entry: EntryView, readsRuns: boolean) {
+  const { peerId, addresses, dialects, chunks, rangeName } = source;
   return {
     peerId: idBytes(peerId),
     addresses: addresses.map(({ host, port }) => ({ host, port })),
@@ -396,11 +400,22 @@ function sourceOut({ peerId, addresses, dialects, chunks, rangeName }: SourceVie
     holding: {
       contentId: contentIdBytes(entry.contentId),
       complete: chunks === null,
-      ...(chunks === null || chunks.count === 0 ? {} : { chunks: chunks.toBytes() }),
+      ...(chunks === null || chunks.count === 0 ? {} : mapOut(chunks, readsRuns)),
     },
     rangeName,
   };
 }
+
+/** As runs where they take a small part of what the bits do: to find out is to cost little where they do not. */
+function mapOut(chunks: Bitfield, readsRuns: boolean) {
+  const runsMax = Math.floor(chunks.chunkCount / 8 / RUNS_SHORTER_FACTOR);
+  const runs = readsRuns && runsMax >= RUNS_BYTES_MIN ? encodeRuns(chunks, runsMax) : undefined;
+  return runs === undefined ? { chunks: chunks.toBytes() } : { runs };
+}
+
+const RUNS_SHORTER_FACTOR = 8;
+/** Of a content of few chunks the bits are short enough. */
+const RUNS_BYTES_MIN = 8;
 
 function newsOut(news: SwarmNews) {
   return { ...news, contentId: digestBytes(news.contentId) };
