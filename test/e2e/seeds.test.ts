@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it, test } from 'vitest';
 import { sha256OfFile } from '../support/contents.ts';
 import { eventually } from '../support/deadline.ts';
+import { restGet } from '../support/rest.ts';
 import type { ShoalProcess } from '../support/processes.ts';
 import { seedRows } from '../support/seed-tables.ts';
 import { createWorld, type DoneEvent, type World } from '../support/world.ts';
@@ -18,6 +19,8 @@ const run = promisify(execFile);
 interface Walk {
   readonly world: World;
   readonly sha256: string;
+  /** Where the tracker of this walk is. */
+  url(): string;
   /** Of those that run until they are stopped: what they print. */
   stayed(text: string): Promise<string>;
 }
@@ -35,6 +38,14 @@ const gives =
   (path: string): Check =>
   async (_printed, { world, sha256 }) => {
     expect(await sha256OfFile(join(world.folder, path))).toBe(sha256);
+  };
+/** The tracker has movie.bin in chunks of this size. */
+const cuts =
+  (chunkSize: number, chunkCount: number): Check =>
+  async (printed, walk) => {
+    expect(printed).toMatch(/sharing 1 file/u);
+    const { json } = await restGet(walk.url(), '/file/movie.bin');
+    expect(json).toMatchObject({ file: { chunk_size: chunkSize, chunks: chunkCount, seeders: 1 } });
   };
 const engine =
   (...calls: readonly RegExp[]): Check =>
@@ -55,8 +66,8 @@ const STAY: Readonly<Record<string, Check>> = {
   'shoal run 127.0.0.1 9001 ./shared/p3': says(/Announce: \{'ok': True\}/u),
   'shoal run localhost 7001 ./shared/p3': says(/Announce: \{'ok': True\}/u),
   'shoal share ./shared/p1': says(/sharing 2 files/u),
-  'shoal share ./shared/p5 --chunk-size 256KiB': says(/sharing 1 file/u),
-  'shoal share ./shared/p5 --chunk-size 1MiB': says(/sharing 1 file/u),
+  'shoal share ./shared/p5 --chunk-size 256KiB': cuts(262_144, 4),
+  'shoal share ./shared/p5 --chunk-size 1MiB': cuts(1_048_576, 1),
 };
 
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -84,10 +95,10 @@ const CHECKS: Readonly<Record<string, Check>> = {
     expect(Number.parseInt(printed, 10)).toBeGreaterThan(0);
     expect(Number.parseInt(printed, 10)).toBeLessThan(1_000);
   },
-  'curl -s http://127.0.0.1:9000/peers': says(/"state":"online"/u),
+  'curl -s http://127.0.0.1:9000/peers': says(/"state":"online"/u, /"state":"offline"/u, /"files":\[[^\]]*"big\.bin"/u),
   'curl -s http://127.0.0.1:9000/files': says(/"name":"KTMT\.pdf","size":300000,"sha256":"[0-9a-f]{64}"/u),
   'curl -s http://127.0.0.1:9000/file/KTMT.pdf': says(
-    /"file":\{"name":"KTMT\.pdf"/u,
+    /"file":\{"name":"KTMT\.pdf","size":300000,"sha256":"[0-9a-f]{64}"/u,
     /"peers":\[\{"ip":"127\.0\.0\.1"/u,
   ),
   'curl -s http://127.0.0.1:9000/file/big.bin': says(/"peers":\[\{"ip":"127\.0\.0\.1"/u),
@@ -98,13 +109,16 @@ const CHECKS: Readonly<Record<string, Check>> = {
     says(/^\{"ok":true\}$/u),
   [`curl -s http://127.0.0.1:9000/complete -d '{"peer_ip":"192.168.1.10","port":7001,"name":"OS.pptx"}'`]:
     says(/^\{"ok":true\}$/u),
+  [`curl -s http://127.0.0.1:9000/heartbeat -d '{"peer_ip":"192.168.1.10","port":7001}'`]: says(/^\{"ok":true\}$/u),
+  "curl -s 'http://127.0.0.1:9000/files?q=KTMT&limit=1'": says(/^\[\{"name":"KTMT\.pdf"[^[]*\]$/u),
+  'curl -s http://127.0.0.1:9000/file/nothing.bin': says(/^\{"error":\{"code":"no-such-name","message":"[^"]/u),
   'curl -s http://127.0.0.1:9000/torrents/': says(/"descriptor":"\/torrents\/big\.bin\.json"/u),
   'curl -s http://127.0.0.1:9000/torrents/big.bin.json': says(
-    /^\{"file_name":"big\.bin","total_pieces":46,/u,
+    /^\{"file_name":"big\.bin","total_pieces":46,"size":3000000,.*"chunk_size":65536,/u,
     /"pieces":\[\{"number":1,"hash":"[0-9a-f]{64}"\}/u,
   ),
-  'shoal peers': says(/ online /u),
-  'shoal ls': says(/big\.bin +2\.86 MiB/u),
+  'shoal peers': says(/ online /u, / offline /u),
+  'shoal ls': says(/SEEDERS +LEECHERS/u, /big\.bin +2\.86 MiB +[1-9]/u),
   'shoal ls --all': says(/big\.bin +2\.86 MiB/u),
   'shoal info big.bin': says(/size +2\.86 MiB \(3000000 bytes\) in 46 chunks/u, /seeder/u),
   'shoal status': says(/shares +2 files/u),
@@ -139,6 +153,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     expect(printed).toMatch(/^✔ \d+ chunks? \(.* from 127\.0\.0\.1:\d+ in [^,]*(?:, [\d.]+ ms away)?$/mu);
     await gives('single/big.bin')(printed, walk);
   },
+  'echo download http://127.0.0.1:9000/torrents/big.bin.json ./asked/ | shoal shell': gives('asked/big.bin'),
   'echo download_adv big.bin ./adv/ | shoal shell': gives('adv/big.bin'),
   'echo show | shoal shell': says(/nothing is shared by this shell/u),
   'echo getip | shoal shell': says(/:\d+/u),
@@ -162,9 +177,14 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
 };
 
+/** What has to be refused: the words of the complaint. */
+const REFUSED: Readonly<Record<string, RegExp>> = {
+  'shoal share ./shared/p1/big.bin --chunk-size 256KB': /powers of two.*\n.*256KiB is the nearest/u,
+};
+
 describe('docs/seeds.md', () => {
   it('has a row for every feature, and each says what to type or names what sees to it', () => {
-    expect(rows.length).toBeGreaterThan(145);
+    expect(rows.length).toBeGreaterThan(175);
     for (const { feature, commands, places } of rows)
       expect(commands.length + places.length, `nothing checks the row "${feature}"`).toBeGreaterThan(0);
   });
@@ -175,13 +195,21 @@ describe('docs/seeds.md', () => {
         const text = await readFile(join(PROJECT, path), 'utf8');
         expect(quoted, `${path} is there, but what does it show of "${feature}"?`).toBeDefined();
         expect(text.includes(quoted ?? ''), `${path} has no "${quoted}"`).toBe(true);
+        // of a test it has to be the title, or what a table puts into one
+        if (path.endsWith('.test.ts')) {
+          const titles = [...text.matchAll(/(?:^\s*\[?|(?:test|it|describe)[\w.]*\(\s*)(['"`])([^\n]*?)\1,/gmu)];
+          expect(
+            titles.some(([, , title = '']) => title.includes(quoted ?? '')),
+            `${path} has no test "${quoted}"`,
+          ).toBe(true);
+        }
       }
     }
   });
 
   it('has no command without a check, and no check is left over', () => {
     const typed = new Set(rows.flatMap(({ commands }) => commands));
-    expect([...typed].toSorted()).toEqual([...Object.keys(STAY), ...Object.keys(CHECKS)].toSorted());
+    expect([...typed].toSorted()).toEqual([STAY, CHECKS, REFUSED].flatMap((all) => Object.keys(all)).toSorted());
   });
 });
 
@@ -198,6 +226,7 @@ test('every command of docs/seeds.md does what its row says', { timeout: 180_000
   const walk: Walk = {
     world,
     sha256: big.sha256,
+    url: () => trackerUrl,
     async stayed(text) {
       // the ports of the document may be taken on this machine: any free one is as good
       const words = text
@@ -231,6 +260,8 @@ test('every command of docs/seeds.md does what its row says', { timeout: 180_000
     );
     await check(printed, walk);
   }
+  for (const [text, words] of Object.entries(REFUSED))
+    await expect(typeIt(world, text, trackerUrl), text).rejects.toThrow(words);
 });
 
 /** Types a line into a shell of the system, in the world's folder; answers with what it printed. */
