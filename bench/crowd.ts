@@ -4,6 +4,7 @@
  */
 import { join, resolve } from 'node:path';
 import { humanBytes } from '../src/cli/human.ts';
+import { ShoalError } from '../src/errors.ts';
 import { parseCount, parseRate, parseSize } from '../src/cli/rates.ts';
 import { createBenchFile } from './bench-file.ts';
 import { createCappedNetwork } from './capped-network.ts';
@@ -11,6 +12,7 @@ import { fluidBoundSeconds, runCrowds, type CrowdRun } from './crowd-runs.ts';
 import { createLibtorrentCrowd, createShoalCrowd } from './crowd-systems.ts';
 import { LIBTORRENT_MISSING, libtorrentVersion } from './libtorrent-peers.ts';
 import { describeMachine, machineLine } from './machine.ts';
+import { plainCopySeconds } from './plain-copy.ts';
 import { COMMON, readOptions } from './options.ts';
 import { median, summarize, summaryText } from './statistics.ts';
 import { renderMarkdown } from './table.ts';
@@ -35,13 +37,18 @@ await runBenchmark(async () => {
   const machine = describeMachine();
   const boundSeconds = fluidBoundSeconds(size, leecherCount, bytesPerSecond);
 
-  const { runs, libtorrent } = await withWorkplace(resolve(values.dir), async ({ path, processes }) => {
+  const { runs, libtorrent, copySeconds } = await withWorkplace(resolve(values.dir), async (place) => {
+    const { path, processes } = place;
     const { python } = values;
     const libtorrent = values.only ? undefined : await libtorrentVersion(python);
     if (libtorrent === undefined && !values.only) note(LIBTORRENT_MISSING);
     const network = await createCappedNetwork({ hostCount: leecherCount + 1, bytesPerSecond });
     try {
       const file = await createBenchFile(join(path, 'original'), 'bench.bin', size);
+      const [from, to] = network.hosts;
+      if (from === undefined || to === undefined) throw new ShoalError('bug', 'a crowd without hosts');
+      const copySeconds = await plainCopySeconds(place, file, { from, to, python });
+      note(`one plain connection: ${copySeconds.toFixed(2)} s`);
       const systems = [createShoalCrowd(file)];
       const torrentPath = join(path, 'file.torrent');
       if (libtorrent !== undefined) systems.push(await createLibtorrentCrowd(file, { torrentPath, python }));
@@ -53,7 +60,7 @@ await runBenchmark(async () => {
         );
       };
       const runs = await runCrowds(systems, { file, network, bytesPerSecond, processes, path, runCount, onRun });
-      return { runs, libtorrent };
+      return { runs, libtorrent, copySeconds };
     } finally {
       await processes.close(); // a namespace with a process in it would stay
       await network.close();
@@ -61,21 +68,31 @@ await runBenchmark(async () => {
   });
 
   if (values.json) {
-    const report = { machine, libtorrent: libtorrent ?? null, size, leecherCount, bytesPerSecond, boundSeconds, runs };
+    const report = {
+      machine,
+      libtorrent: libtorrent ?? null,
+      size,
+      leecherCount,
+      bytesPerSecond,
+      boundSeconds,
+      copySeconds,
+      runs,
+    };
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     return;
   }
   process.stdout.write(
     [
       machineLine(machine),
-      `${humanBytes(size)} from one source to ${leecherCount} leechers that start at once, every link ${values.rate} each way; fluid bound ${boundSeconds.toFixed(2)} s`,
+      `${humanBytes(size)} from one source to ${leecherCount} leechers that start at once, every link ${values.rate} each way; fluid bound ${boundSeconds.toFixed(2)} s, one plain copy ${copySeconds.toFixed(2)} s`,
       `medians of ${runCount} (min-max), systems in turns${libtorrent === undefined ? '' : `; libtorrent ${libtorrent}`}`,
       '',
-      crowdTable(runs, size, boundSeconds),
+      crowdTable(runs, { size, boundSeconds, copySeconds }),
       '',
       timelineTable(runs),
       '',
       'Times run from the common start, the start of the processes included; own clock: the slowest by its own count. source sent: everything its host sent, in sizes of the file.',
+      'plain copy: one TCP connection carries the file over one such link, which takes longer than the bound by the headers of its packets.',
       'Read from the links: until the first and the last leecher get data, until the source has sent as much as the file, how much of its uplink it used for that, how much',
       'of their downlinks the leechers used from then on, until the links are quiet, and what all sent over what the leechers needed.',
       '',
@@ -83,7 +100,10 @@ await runBenchmark(async () => {
   );
 });
 
-function crowdTable(runs: readonly CrowdRun[], size: number, boundSeconds: number): string {
+function crowdTable(
+  runs: readonly CrowdRun[],
+  { size, boundSeconds, copySeconds }: { size: number; boundSeconds: number; copySeconds: number },
+): string {
   const groups = [...Map.groupBy(runs, ({ system }) => system)];
   return renderMarkdown(groups, [
     { title: 'system', value: ([system]) => system },
@@ -92,6 +112,11 @@ function crowdTable(runs: readonly CrowdRun[], size: number, boundSeconds: numbe
       title: 'over the bound',
       align: 'right',
       value: ([, group]) => summaryText(summarize(group.map((run) => last(run) / boundSeconds)), 2),
+    },
+    {
+      title: 'over a plain copy',
+      align: 'right',
+      value: ([, group]) => summaryText(summarize(group.map((run) => last(run) / copySeconds)), 2),
     },
     {
       title: 'first leecher s',

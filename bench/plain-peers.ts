@@ -6,8 +6,8 @@ import type { BenchProcess } from './processes.ts';
 import { numberOf, type OtherOptions, type Reception, type SystemUnderTest } from './system.ts';
 import type { Workplace } from './workplace.ts';
 
-const PLAIN_PEER = fileURLToPath(new URL('others/plain_peer.py', import.meta.url));
-const PLAIN_GET = fileURLToPath(new URL('others/plain_get.py', import.meta.url));
+export const PLAIN_PEER = fileURLToPath(new URL('others/plain_peer.py', import.meta.url));
+export const PLAIN_GET = fileURLToPath(new URL('others/plain_get.py', import.meta.url));
 
 export function createPlainPeers(
   { path, processes }: Workplace,

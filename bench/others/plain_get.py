@@ -1,6 +1,6 @@
 """Fetches a file from plain peers: as many equal ranges as peers, a thread for each, written straight to its place. Verifies nothing.
 
-usage: plain_get.py [--durable] NAME SIZE OUTPUT PORT...          --durable: synced to the disk before it counts; prints {"event": "done", "seconds": S}
+usage: plain_get.py [--durable] NAME SIZE OUTPUT [HOST:]PORT...   --durable: synced to the disk before it counts; prints {"event": "done", "seconds": S}
 """
 import json
 import os
@@ -13,16 +13,16 @@ BLOCK_BYTES = 64 * 1024
 
 
 class Range(threading.Thread):
-    def __init__(self, name, start, end, output, port):
+    def __init__(self, name, start, end, output, address):
         super().__init__()
         self.request = (name, start, end)
         self.output = output
-        self.port = port
+        self.address = address
         self.missing = end - start
 
     def run(self):
         name, start, end = self.request
-        with socket.create_connection(('127.0.0.1', self.port)) as connection, open(self.output, 'r+b') as file:
+        with socket.create_connection(self.address) as connection, open(self.output, 'r+b') as file:
             connection.sendall(f'{name}:{start}:{end}'.encode())
             file.seek(start)
             while block := connection.recv(BLOCK_BYTES):
@@ -30,16 +30,21 @@ class Range(threading.Thread):
                 self.missing -= len(block)
 
 
+def address_of(argument):
+    host, _, port = argument.rpartition(':')
+    return (host or '127.0.0.1', int(port))
+
+
 def main():
     arguments = [argument for argument in sys.argv[1:] if argument != '--durable']
     durable = len(arguments) < len(sys.argv) - 1
     name, size, output = arguments[0], int(arguments[1]), arguments[2]
-    ports = [int(port) for port in arguments[3:]]
+    addresses = [address_of(argument) for argument in arguments[3:]]
     began = time.monotonic()
     with open(output, 'wb') as file:
         file.truncate(size)
-    bounds = [size * index // len(ports) for index in range(len(ports) + 1)]
-    ranges = [Range(name, bounds[i], bounds[i + 1], output, port) for i, port in enumerate(ports)]
+    bounds = [size * index // len(addresses) for index in range(len(addresses) + 1)]
+    ranges = [Range(name, bounds[i], bounds[i + 1], output, address) for i, address in enumerate(addresses)]
     for part in ranges:
         part.start()
     for part in ranges:

@@ -1,6 +1,6 @@
 """A plain file server: a thread for each connection, a line `name:start:end` in, exactly those bytes out. Verifies nothing.
 
-usage: plain_peer.py FOLDER          prints {"event": "listening", "port": N} and serves on 127.0.0.1 until it is ended
+usage: plain_peer.py FOLDER [HOST]   prints {"event": "listening", "port": N} and serves on HOST (127.0.0.1) until it is ended
 """
 import json
 import os
@@ -28,7 +28,8 @@ def serve(connection, folder):
 
 def main():
     folder = sys.argv[1]
-    with socket.create_server(('127.0.0.1', 0)) as listener:
+    host = sys.argv[2] if len(sys.argv) > 2 else '127.0.0.1'
+    with socket.create_server((host, 0)) as listener:
         print(json.dumps({'event': 'listening', 'port': listener.getsockname()[1]}), flush=True)
         while True:
             connection, _ = listener.accept()
