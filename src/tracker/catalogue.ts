@@ -171,12 +171,14 @@ export class Catalogue {
 
   /** Points a plain entry at the same bytes with a manifest. The plain content leaves the catalogue. */
   upgradeEntry(entry: EntryRecord, content: ContentRecord): void {
+    const plain = entry.content;
     this.#detach(entry);
-    this.#record({ type: 'remove-entry', name: entry.name, contentKey: entry.content.key });
-    this.#dropIfUnnamed(entry.content);
     entry.content = content;
     content.entries.push(entry);
+    // first the new, then the old: what is written in part has the name twice, never not at all
     this.#recordEntry(entry);
+    this.#record({ type: 'remove-entry', name: entry.name, contentKey: plain.key });
+    this.#dropIfUnnamed(plain);
   }
 
   /** Copies of its content that volunteers are to keep from now on. */

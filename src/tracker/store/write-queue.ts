@@ -76,7 +76,7 @@ export class WriteQueue {
   }
 
   async #writeBatch(): Promise<void> {
-    const batch = this.#pending.slice(0, BATCH_CHANGES_MAX);
+    const batch = this.#pending.slice(0, wholeBatchLength(this.#pending, BATCH_CHANGES_MAX));
     try {
       await this.#store.apply(batch);
       this.#pending = this.#pending.slice(batch.length);
@@ -89,4 +89,21 @@ export class WriteQueue {
       this.#writing = undefined;
     }
   }
+}
+
+/**
+ * How many of the first changes one transaction takes: at most `max`, and of what belongs together all or nothing. A content comes with
+ * its first entry and goes with its last, so a process that dies between two transactions leaves neither without the other.
+ */
+export function wholeBatchLength(changes: readonly StoreChange[], max: number): number {
+  if (changes.length <= max) return changes.length;
+  const unnamed = new Set<string>();
+  let whole = 0;
+  for (let index = 0; index < max; index++) {
+    const change = changes[index] as StoreChange;
+    if (change.type === 'put-content') unnamed.add(change.content.key);
+    else if (change.type === 'put-entry') unnamed.delete(change.entry.contentKey);
+    if (unnamed.size === 0 && changes[index + 1]?.type !== 'remove-content') whole = index + 1;
+  }
+  return whole === 0 ? max : whole;
 }
