@@ -187,8 +187,6 @@ export const UP_FEEDBACK_TAKEN_SHARE_MIN = 0.6;
  */
 export const NEED_WEIGHT = 2;
 export const NEED_LEAD_CHUNKS_MAX = 4;
-/** A request that waits in a queue is moved to a source that begins sooner by this. Less: its cancel would often come too late. */
-export const TAKEOVER_GAIN_MIN_MS = 20;
 /** An uplink has chunks for this long at hand, whatever else says that fewer would do: a disk is read, or a machine busy, meanwhile. */
 export const UP_SLACK_MS = 50;
 /** Nothing leaving for so many times a fragment's usual time, for so many round trips, and for MIN: one more send is let go. */

@@ -19,7 +19,6 @@ import { RequestLedger, type IncomingFragment } from './requests.ts';
 import { SecondSources } from './second-sources.ts';
 import { SingleSource } from './single-source.ts';
 import { Pacing } from './pacing.ts';
-import { requestToTakeOver } from './takeovers.ts';
 import { UrgentChunks } from './urgent.ts';
 
 type GrantMessage = Extract<SwarmMessage, { type: 'grant' }>;
@@ -178,7 +177,7 @@ export class Download {
   // ---- grants --------------------------------------------------------------------------------------------------------------
 
   grant(neighbour: Neighbour, grant: GrantMessage, nowMs: number): void {
-    const chunk = this.#choose(neighbour, grant, nowMs);
+    const chunk = this.#choose(neighbour, grant.suggestions, nowMs);
     if (typeof chunk !== 'number') {
       neighbour.declined = chunk === 'nothing-needed' ? 'nothing-needed' : 'busy';
       if (neighbour.declined === 'busy') this.#waiting.add(neighbour.link);
@@ -200,7 +199,7 @@ export class Download {
   /** The chunk for a grant, or the reason to give it back. */
   #choose(
     neighbour: Neighbour,
-    { suggestions, etaMs }: GrantMessage,
+    suggestions: readonly number[],
     nowMs: number,
   ): number | 'nothing-needed' | 'busy' | 'disk' {
     if (!this.wantsMore) return 'nothing-needed';
@@ -211,7 +210,7 @@ export class Download {
     if (!this.#pacing.hasRoom(neighbour, nowMs)) return 'busy';
     if (neighbour.snubbed && !this.#late.mayRetry(neighbour, nowMs)) return this.#late.onlyFrom(neighbour);
     const chunk = this.#pick(neighbour, suggestions, nowMs);
-    return chunk < 0 ? this.#takeOver(neighbour, etaMs, nowMs) : chunk;
+    return chunk < 0 ? 'nothing-needed' : chunk;
   }
 
   /**
@@ -235,15 +234,6 @@ export class Download {
     if (this.#context.options.order !== 'in-order') return -1;
     const chunk = this.#urgent.pick(neighbour, suggestions, this.#context.neighbours.values(), nowMs);
     return chunk >= 0 ? chunk : this.#secondSources.take(neighbour, this.#wastedBytes, nowMs);
-  }
-
-  /** A chunk that waits for its turn at a busier source. Under a limit the sources are kept busy by its paces, and left as they are. */
-  #takeOver(neighbour: Neighbour, etaMs: number, nowMs: number): number | 'nothing-needed' {
-    if (this.#pacing.isLimited || neighbour.snubbed) return 'nothing-needed';
-    const request = requestToTakeOver(this.#context, this.#ledger, neighbour, etaMs, nowMs);
-    if (request === undefined) return 'nothing-needed';
-    this.#cancel(request, nowMs);
-    return request.chunkIndex;
   }
 
   #mayTakeMore(neighbour: Neighbour, nowMs: number): boolean {

@@ -12,8 +12,6 @@ export interface Request {
   readonly chunkIndex: number;
   readonly byteCount: number;
   readonly requestedAtMs: number;
-  /** After which its uploader expected to begin. */
-  readonly etaMs: number;
   /** No byte by then: the source is snubbed and the chunk asked elsewhere. */
   firstByteByMs: number;
   firstByteAtMs: number;

@@ -68,6 +68,7 @@ export class RequestLedger {
     return this.#byChunk.entries();
   }
 
+  /** @param etaMs after which its uploader expects to begin. */
   open(neighbour: Neighbour, chunkIndex: number, byteCount: number, etaMs: number, nowMs: number): Request {
     const request: Request = {
       link: neighbour.link,
@@ -75,7 +76,6 @@ export class RequestLedger {
       chunkIndex,
       byteCount,
       requestedAtMs: nowMs,
-      etaMs,
       firstByteByMs:
         nowMs +
         Math.min(
