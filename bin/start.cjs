@@ -7,10 +7,13 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { enableCompileCache } = require('node:module');
 
+// commands that keep what they have compiled for themselves
+const OWN_CACHE = new Set(['get', 'share', 'tracker', 'ls']);
+
 // libuv reads it when its thread pool is first used. Hashing and disk work run there: one thread a core, and some that may wait for a disk.
 process.env.UV_THREADPOOL_SIZE ||= String(require('node:os').availableParallelism() + 4);
 
-const cache = cacheFolder(process.env, process.platform);
+const cache = cacheFolder(process.env, process.platform, process.argv[2]);
 if (process.env.NODE_COMPILE_CACHE === undefined && cache !== undefined && isOurs(cache)) {
   enableCompileCache(cache);
   process.env.NODE_COMPILE_CACHE = cache; // threads take it from there, and each would load the type stripper of its own otherwise
@@ -34,13 +37,19 @@ function isUpToDate(file) {
   }
 }
 
-/** Where this user's programs keep what they can make again; undefined when there is no such place. */
-function cacheFolder(env, platform) {
-  const home = env.HOME || undefined;
-  if (platform === 'win32') return env.LOCALAPPDATA && path.join(env.LOCALAPPDATA, 'shoal', 'compiled');
-  if (platform === 'darwin') return home && path.join(home, 'Library', 'Caches', 'shoal', 'compiled');
-  if (env.XDG_CACHE_HOME) return path.join(env.XDG_CACHE_HOME, 'shoal', 'compiled');
-  return home && path.join(home, '.cache', 'shoal', 'compiled');
+/**
+ * Where this user's programs keep what they can make again; undefined when there is no such place. A command that is started often has a folder of
+ * its own: what the cache has of a file is what the process needed that wrote it, and nothing is added to it later.
+ */
+function cacheFolder(env, platform, command) {
+  const base = cacheBase(env, platform);
+  return base && path.join(base, 'shoal', 'compiled', OWN_CACHE.has(command) ? command : 'other');
+}
+
+function cacheBase(env, platform) {
+  if (platform === 'win32') return env.LOCALAPPDATA || undefined;
+  if (platform === 'darwin') return env.HOME ? path.join(env.HOME, 'Library', 'Caches') : undefined;
+  return env.XDG_CACHE_HOME || (env.HOME ? path.join(env.HOME, '.cache') : undefined);
 }
 
 /** Makes it if need be. What lies there is run: a folder into which somebody else may write is not used. */

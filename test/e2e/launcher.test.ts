@@ -1,7 +1,7 @@
 /** The launchers of bin/ with real processes: which Node they choose, what they say without one, and that they become the program. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -86,7 +86,7 @@ interface Ran {
 }
 
 function run(file: string, args: readonly string[], env: Record<string, string> = {}, cwd = folder): Ran {
-  const { UV_THREADPOOL_SIZE: _ours, ...inherited } = process.env;
+  const { UV_THREADPOOL_SIZE: _ours, NODE_COMPILE_CACHE: _shared, ...inherited } = process.env;
   return spawnSync(file, [...args], { env: { ...inherited, ...env }, cwd, encoding: 'utf8' });
 }
 
@@ -171,6 +171,24 @@ describe('bin/shoal', () => {
     const bin = await install({ at: 'threads', main: 'src/cli/main.ts', nodeIn: 'threads' });
     expect(Number(told(run(join(bin, 'shoal'), []).stdout).threads)).toBeGreaterThanOrEqual(5);
     expect(told(run(join(bin, 'shoal'), [], { UV_THREADPOOL_SIZE: '7' }).stdout).threads).toBe('7');
+  });
+
+  it('keeps what it has compiled for the next start, for a frequent command by itself', async () => {
+    const cacheHome = join(folder, 'cache');
+    const compiled = join(cacheHome, 'shoal', 'compiled');
+    const start = (...args: string[]): Ran => run(join(BIN, 'shoal'), args, { XDG_CACHE_HOME: cacheHome });
+    expect(start('get', '--help').status).toBe(0);
+    expect(await readdir(compiled)).toEqual(['get']);
+    expect((await readdir(join(compiled, 'get'), { recursive: true })).length).toBeGreaterThan(2);
+    start('no-such-command');
+    start('../../get');
+    expect((await readdir(compiled)).toSorted()).toEqual(['get', 'other']);
+    // what others may write to is not run from
+    await rm(join(compiled, 'get'), { recursive: true });
+    await mkdir(join(compiled, 'get'));
+    await chmod(join(compiled, 'get'), 0o777);
+    expect(start('get', '--help').status).toBe(0);
+    expect(await readdir(join(compiled, 'get'))).toEqual([]);
   });
 
   it('is the program: its pid, its signals, its exit code', async () => {
