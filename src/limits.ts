@@ -472,6 +472,10 @@ export const TRACKER_SWEEP_MS = 1_000;
 /** Trackers that share a store tell each other this often what has changed, and wait this long for an answer of the store. */
 export const TRACKER_EXCHANGE_MS = 200;
 export const STORE_CALL_TIMEOUT_MS = 2_000;
+/** Replicas of a shared store have this long to confirm a write; below STORE_CALL_TIMEOUT_MS. Later: it is written and waited for again. */
+export const STORE_REPLICA_WAIT_MS = 1_000;
+/** Replicas that `shoal tracker --store-replicas` may ask for. */
+export const STORE_REPLICAS_MAX = 16;
 /** A call that has to be stored waits this long for a shared store that is away; it has to end before TRACKER_CALL_TIMEOUT_MS. */
 export const STORE_PATIENCE_MS = 6_000;
 /** Shards of a shared store, and log entries each keeps for trackers that lag. A tracker that lags more asks for everything. */

@@ -30,7 +30,7 @@ import { createRevisions } from './revisions.ts';
 import { Roster } from './roster.ts';
 import type { SwarmHealthFigures } from './swarm-health.ts';
 import { afterRemoval, type Caller, type TrackerState } from './state.ts';
-import type { StoreChange, TrackerStore } from './store/store.ts';
+import type { StoreChange, StoreFigures, TrackerStore } from './store/store.ts';
 import { WriteQueue } from './store/write-queue.ts';
 
 export interface RegistryOptions {
@@ -74,6 +74,8 @@ export interface RegistryFigures {
   readonly dialBacksAnswered: number;
   readonly dialBacksSilent: number;
   readonly replicas: ReplicaFigures;
+  /** undefined: no other tracker shares the store. */
+  readonly store: StoreFigures | undefined;
 }
 
 export type Registry = Awaited<ReturnType<typeof createRegistry>>;
@@ -317,6 +319,7 @@ export async function createRegistry(options: RegistryOptions) {
         dialBacksAnswered: dialBack?.counts.answered ?? 0,
         dialBacksSilent: dialBack?.counts.silent ?? 0,
         replicas: replicas.figures(),
+        store: store.shared?.figures(),
       };
     },
     /** Why the tracker should not get calls at the moment; undefined when it should. */

@@ -39,6 +39,8 @@ export interface TrackerOptions {
   readonly store: 'sqlite' | 'memory' | 'valkey';
   /** Of the valkey store: any nodes of one server or cluster. */
   readonly storeUrls?: readonly string[] | undefined;
+  /** Of the valkey store: replicas that have to have a publish before it is acknowledged. */
+  readonly storeReplicas?: number | 'auto' | undefined;
   /** Folder of the sqlite store; made when it is missing. */
   readonly dataDir?: string | undefined;
   readonly log?: Logger | undefined;
@@ -192,7 +194,7 @@ async function openStore(options: TrackerOptions): Promise<TrackerStore> {
   if (options.store === 'memory') return createMemoryStore();
   if (options.store === 'valkey') {
     const { openValkeyStore } = await import('./store/valkey.ts'); // its client is loaded only where it is used
-    return openValkeyStore({ urls: options.storeUrls ?? [] });
+    return openValkeyStore({ urls: options.storeUrls ?? [], replicas: options.storeReplicas });
   }
   if (options.dataDir === undefined || options.dataDir === '')
     throw new ShoalError('usage', 'the sqlite store needs a folder: give one with --data');

@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ShoalError } from '../../errors.ts';
-import { REPLICA_GONE_MS } from '../../limits.ts';
+import { REPLICA_GONE_MS, STORE_REPLICAS_MAX } from '../../limits.ts';
 import { isUnspecified } from '../../net/address.ts';
 import { addTrackerStart } from '../aliases.ts';
 import { humanBytes, humanCount } from '../human.ts';
@@ -17,6 +17,7 @@ interface TrackerFlags {
   readonly port: number;
   readonly data?: string;
   readonly store: StoreFlag;
+  readonly storeReplicas: number | 'auto';
   readonly peerExchange: boolean;
   readonly dialBack: boolean;
   readonly replicaGone: number;
@@ -35,6 +36,14 @@ export const defineTracker: DefineCommand = (command, runtime) => {
       new Option('--store <where>', 'sqlite, memory, or the URL of a Redis-protocol server that several trackers share')
         .argParser(parseStore)
         .default({ store: 'sqlite' }, 'sqlite'),
+    )
+    .addOption(
+      new Option(
+        '--store-replicas <n>',
+        'replicas of that server that have to have a publish before it is acknowledged; auto: one where there are any',
+      )
+        .argParser(parseStoreReplicas)
+        .default('auto'),
     )
     .addOption(
       new Option('--no-peer-exchange', 'peers are not to tell each other of peers: who is not listed is not found'),
@@ -89,12 +98,17 @@ function sharedOptions(command: Command): SharedFlags {
 
 async function runTracker(flags: TrackerFlags, { options, mdns }: SharedFlags, runtime: Runtime): Promise<void> {
   const { output, interrupt, services, env } = runtime;
-  const { host, port, store, peerExchange, dialBack, replicaGone } = flags;
+  const { host, port, store, storeReplicas, peerExchange, dialBack, replicaGone } = flags;
+  if (storeReplicas !== 'auto' && store.store !== 'valkey')
+    throw new ShoalError(
+      'usage',
+      `--store-replicas is about a store that several trackers share, not about ${store.store}`,
+    );
   const dataDir = dataFolder(flags, env);
   const { token } = options;
   const tls = trackerTls(options);
   const tracker = await services.startTracker({
-    ...{ host, port, ...store, dataDir, token, tls, peerExchange, dialBack },
+    ...{ host, port, ...store, storeReplicas, dataDir, token, tls, peerExchange, dialBack },
     replicaGoneMs: replicaGone,
   });
   let announced: { close(): Promise<void> } | undefined;
@@ -154,6 +168,13 @@ function parseStore(text: string): StoreFlag {
   if (storeUrls.length > 0 && storeUrls.every((url) => /^(?:redis|valkey)s?:\/\/[^/]/u.test(url)))
     return { store: 'valkey', storeUrls };
   throw new InvalidArgumentError('It takes sqlite, memory, or valkey://host:port (several nodes divided by commas).');
+}
+
+function parseStoreReplicas(text: string): number | 'auto' {
+  if (text === 'auto') return text;
+  const count = Number(text);
+  if (/^[0-9]+$/u.test(text) && count <= STORE_REPLICAS_MAX) return count;
+  throw new InvalidArgumentError(`It takes auto or a number up to ${STORE_REPLICAS_MAX}.`);
 }
 
 function trackerTls({ tls }: GlobalOptions): TrackerOptions['tls'] {

@@ -87,6 +87,16 @@ function registryFamilies(text: PrometheusText, figures: RegistryFigures): void 
   );
   text.gauge('event_subscribers', 'Readers of the event stream.', figures.eventSubscribers);
   text.gauge('writes_pending', 'Changes that wait for the store.', figures.writesPending);
+  text.counter('store_writes_total', 'Batches to a primary of the shared store, by who has confirmed to have them.', [
+    ['confirmed="replicas"', figures.store?.writes.byReplicas ?? 0],
+    ['confirmed="primary"', figures.store?.writes.byPrimary ?? 0],
+    ['confirmed="too-few"', figures.store?.writes.unconfirmed ?? 0],
+  ]);
+  text.gauge(
+    'store_replicas',
+    'Replicas of that primary of the shared store that has the fewest.',
+    figures.store?.replicasLinked ?? 0,
+  );
   text.counter('bytes_total', 'Bytes between peers, as they report them.', [
     ['direction="up"', figures.bytesUp],
     ['direction="down"', figures.bytesDown],

@@ -98,6 +98,15 @@ export type RemoteChange = StoreChange | LiveChange;
 export interface SharedLog {
   /** Tells the other trackers, and gives back what they have told since the last time. When it rejects, nothing may have been told. */
   exchange(told: readonly LiveChange[]): Promise<readonly RemoteChange[]>;
+  figures(): StoreFigures;
+}
+
+/** Of a shared store, for monitors. */
+export interface StoreFigures {
+  /** Batches to a primary: that replicas have confirmed, that no replica had to, and that too few confirmed in time. */
+  readonly writes: { readonly byReplicas: number; readonly byPrimary: number; readonly unconfirmed: number };
+  /** Of the primary that has the fewest, as it said with the last write. */
+  readonly replicasLinked: number;
 }
 
 export interface TrackerStore {
@@ -107,7 +116,10 @@ export interface TrackerStore {
   load(visitor: StoreVisitor): Promise<void>;
   /** Canonical bytes, as they were put; the reader checks them. */
   manifest(contentId: ContentId): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Applies all of them, in order, or none. Resolves when they would survive the death of this process. */
+  /**
+   * Applies all of them, in order, or none. Resolves when they would survive the death of this process; of a shared store that has
+   * replicas, also that of the server that took them.
+   */
   apply(changes: readonly StoreChange[]): Promise<void>;
   close(): Promise<void>;
 }

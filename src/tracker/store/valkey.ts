@@ -2,7 +2,7 @@
  * A store on any Redis-protocol server, single or cluster, that several trackers share. Contents, their entries and manifests live in
  * the shard of their content, peers in the shard of their key; a shard is one hash tag, so all of it is in one slot and every write to it,
  * with its entry in the shard's log, is one transaction. Between shards there is none: changes are absolute, and a batch that failed in
- * part is written again.
+ * part is written again. What replicas have to confirm, valkey-writes.ts says.
  *
  *     {shoal:NN}:contents   hash    content key -> content
  *     {shoal:NN}:idle       hash    content key -> since when nobody serves it
@@ -15,7 +15,7 @@
  * Leases are not stored: each tracker keeps those of all peers in memory, as the others tell it (store.ts, LiveChange). A write for each
  * of twenty thousand renewals a second would buy nothing that a peer's next renewal does not.
  */
-import { Cluster, Redis, type ChainableCommander } from 'iovalkey';
+import type { ChainableCommander } from 'iovalkey';
 import { randomUUID } from 'node:crypto';
 import type { ContentId } from '../../content/digest.ts';
 import { ShoalError } from '../../errors.ts';
@@ -29,16 +29,23 @@ import type {
   StoredPeer,
   TrackerStore,
 } from './store.ts';
-
-type Server = Redis | Cluster;
+import { connectTo, storeProblem, type Server } from './valkey-server.ts';
+import { ConfirmedWrites, type ReplicasWanted } from './valkey-writes.ts';
 
 /** Bumped when the layout above changes in a way that older versions would misread. */
 const LAYOUT_VERSION = 1;
 const SHARDS = Array.from({ length: limits.STORE_SHARDS }, (_, shard) => shard);
 
-/** @param urls `redis://host:port` or `valkey://...`, any one or several nodes of one server or cluster. */
-export async function openValkeyStore({ urls }: { readonly urls: readonly string[] }): Promise<TrackerStore> {
+export interface ValkeyStoreOptions {
+  /** `redis://host:port` or `valkey://...`: any nodes of one cluster, or a server with its replicas. */
+  readonly urls: readonly string[];
+  /** Default: auto. */
+  readonly replicas?: ReplicasWanted | undefined;
+}
+
+export async function openValkeyStore({ urls, replicas = 'auto' }: ValkeyStoreOptions): Promise<TrackerStore> {
   const server = await connectTo(urls);
+  const writes = new ConfirmedWrites(server, replicas);
   const origin = randomUUID();
   const readUpTo = new Map<number, string>();
   try {
@@ -52,25 +59,35 @@ export async function openValkeyStore({ urls }: { readonly urls: readonly string
     );
   } catch (error) {
     server.disconnect();
+    writes.close();
     throw storeProblem(error, urls);
   }
 
-  const write = async (shard: number, changes: readonly StoreChange[]): Promise<void> => {
-    const all = server.multi();
-    for (const change of changes) put(all, shard, change);
-    log(
-      all,
-      shard,
-      origin,
-      changes.filter(({ type }) => SHARED_TYPES.has(type)),
-    );
-    await execute(all);
-  };
+  const transactionOf = (shard: number, changes: readonly StoreChange[]) => ({
+    key: keyOf(shard, 'log'),
+    fill(all: ChainableCommander): void {
+      for (const change of changes) put(all, shard, change);
+      log(
+        all,
+        shard,
+        origin,
+        changes.filter(({ type }) => SHARED_TYPES.has(type)),
+      );
+    },
+  });
 
   const tell = async (shard: number, changes: readonly LiveChange[]): Promise<void> => {
     const all = server.multi();
     log(all, shard, origin, changes);
     await execute(all);
+  };
+
+  /** After a call that failed another server may have taken over, with a log that ends before what was read, or a clock that is behind. */
+  let mayHaveLostTails = false;
+  const findTail = async (shard: number): Promise<void> => {
+    const [last] = await server.xrevrange(keyOf(shard, 'log'), '+', '-', 'COUNT', 1);
+    const end = last?.[0] ?? '0-0';
+    if (isBefore(end, readUpTo.get(shard) ?? '0-0')) readUpTo.set(shard, end);
   };
 
   /** Read and not yet given out: of an exchange that failed at another shard nothing is lost. */
@@ -103,19 +120,28 @@ export async function openValkeyStore({ urls }: { readonly urls: readonly string
       return bytes === null ? undefined : new Uint8Array(bytes);
     },
     async apply(changes) {
-      await eachShard(changes, shardOfStored, write);
+      await writes.write([...inShards(changes, shardOfStored)].map(([shard, part]) => transactionOf(shard, part)));
     },
     shared: {
       async exchange(told) {
-        await eachShard(told, shardOfLive, tell);
-        await Promise.all(SHARDS.map(read));
+        try {
+          if (mayHaveLostTails) await Promise.all(SHARDS.map(findTail));
+          mayHaveLostTails = false;
+          await Promise.all([...inShards(told, shardOfLive)].map(([shard, part]) => tell(shard, part)));
+          await Promise.all(SHARDS.map(read));
+        } catch (error) {
+          mayHaveLostTails = true;
+          throw error;
+        }
         const given = heard;
         heard = [];
         return given;
       },
+      figures: () => writes.figures(),
     },
     async close() {
       server.disconnect();
+      writes.close();
     },
   };
 }
@@ -214,13 +240,8 @@ async function readShard(server: Server, shard: number) {
   };
 }
 
-async function eachShard<T>(
-  changes: readonly T[],
-  keyOfChange: (change: T) => string,
-  run: (shard: number, changes: readonly T[]) => Promise<void>,
-): Promise<void> {
-  const shards = Map.groupBy(changes, (change) => shardOf(keyOfChange(change)));
-  await Promise.all([...shards].map(([shard, part]) => run(shard, part)));
+function inShards<T>(changes: readonly T[], keyOfChange: (change: T) => string): Map<number, T[]> {
+  return Map.groupBy(changes, (change) => shardOf(keyOfChange(change)));
 }
 
 function shardOfStored(change: StoreChange): string {
@@ -263,6 +284,13 @@ function manifestKey(contentKey: ContentId | string): string {
   return keyOf(shardOf(contentKey), `manifest:${contentKey}`);
 }
 
+/** Ids of a stream: milliseconds and a number. */
+function isBefore(a: string, b: string): boolean {
+  const [aMs = '0', aNumber = '0'] = a.split('-');
+  const [bMs = '0', bNumber = '0'] = b.split('-');
+  return BigInt(aMs) < BigInt(bMs) || (BigInt(aMs) === BigInt(bMs) && BigInt(aNumber) < BigInt(bNumber));
+}
+
 function idleAt({ idleSinceMs }: StoredContent): number {
   return idleSinceMs ?? Number.POSITIVE_INFINITY;
 }
@@ -280,61 +308,4 @@ async function checkLayout(server: Server): Promise<void> {
       'usage',
       `the store was written by a newer Shoal (layout ${found}, this one knows ${LAYOUT_VERSION})`,
     );
-}
-
-async function connectTo(urls: readonly string[]): Promise<Server> {
-  const nodes = urls.map(parseUrl);
-  let cause: unknown;
-  for (const node of nodes) {
-    const options = {
-      ...node,
-      connectTimeout: limits.STORE_CALL_TIMEOUT_MS,
-      commandTimeout: limits.STORE_CALL_TIMEOUT_MS,
-      maxRetriesPerRequest: 1,
-      retryStrategy: (attempt: number) => Math.min(50 * attempt, 500),
-    };
-    const one = new Redis({ ...options, lazyConnect: true, retryStrategy: () => null });
-    one.on('error', (error) => (cause = error));
-    try {
-      await one.connect();
-      const isCluster = /cluster_enabled:1/u.test(await one.info('cluster'));
-      one.disconnect();
-      const { host: _host, port: _port, ...redisOptions } = options;
-      const server = isCluster
-        ? new Cluster(nodes, {
-            redisOptions,
-            slotsRefreshTimeout: limits.STORE_CALL_TIMEOUT_MS,
-            clusterRetryStrategy: (attempt: number) => Math.min(50 * attempt, 500),
-          })
-        : new Redis({ ...options });
-      server.on('error', () => {}); // every call that it fails says so itself
-      return server;
-    } catch (error) {
-      cause = error;
-      one.disconnect();
-    }
-  }
-  throw storeProblem(cause, urls);
-}
-
-function parseUrl(text: string): { host: string; port: number; username?: string; password?: string; tls?: object } {
-  const url = URL.parse(text);
-  if (url === null || !/^(redis|valkey)s?:$/u.test(url.protocol) || url.hostname === '')
-    throw new ShoalError('usage', `${JSON.stringify(text)} is not the URL of a store`, {
-      hint: 'it looks like valkey://127.0.0.1:6379',
-    });
-  return {
-    host: url.hostname.replace(/^\[|\]$/gu, ''),
-    port: Number(url.port || 6379),
-    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-    ...(/^(?:rediss|valkeys):$/u.test(url.protocol) ? { tls: {} } : {}),
-  };
-}
-
-function storeProblem(error: unknown, urls: readonly string[]): ShoalError {
-  if (error instanceof ShoalError) return error;
-  const where = urls.map((url) => url.replace(/\/\/[^@/]*@/u, '//')).join(', ');
-  const why = error instanceof Error ? error.message : String(error);
-  return new ShoalError('disk', `cannot use the store at ${where}: ${why}`, { cause: error });
 }

@@ -84,7 +84,10 @@ export class WriteQueue {
       this.#problem = undefined;
     } catch (error) {
       this.#problem = error;
-      throw new ShoalError('disk', 'the tracker could not write its catalogue: try again later', { cause: error });
+      const why = error instanceof ShoalError && error.code === 'disk' ? `: ${error.message}` : '';
+      throw new ShoalError('disk', `the tracker could not write its catalogue${why}; try again later`, {
+        cause: error,
+      });
     } finally {
       this.#writing = undefined;
     }
