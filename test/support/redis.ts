@@ -1,4 +1,4 @@
-/** A redis-server of a test's own, or a cluster of three, on free ports of loopback; gone when the test ends. */
+/** Redis-servers of a test's own, alone, with a replica, or a cluster of three, on free ports of loopback; gone when the test ends. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -24,6 +24,8 @@ export interface RedisNode {
   flush(): Promise<void>;
   /** What INFO says of this section. */
   info(section: string): Promise<string>;
+  /** What redis-cli prints for this command. */
+  command(...words: readonly string[]): Promise<string>;
   /** Starts it again on its data, and waits until it answers. */
   start(): Promise<void>;
 }
@@ -32,6 +34,25 @@ export interface RedisNode {
 export async function startRedis(test: RedisTest): Promise<RedisNode> {
   const [node] = await startNodes(test, 1, []);
   return node as RedisNode;
+}
+
+/** Two that know nothing of each other yet. */
+export async function startRedisPair(test: RedisTest): Promise<readonly [RedisNode, RedisNode]> {
+  const [one, other] = await startNodes(test, 2, []);
+  return [one as RedisNode, other as RedisNode];
+}
+
+/** Makes a replica of `node`, reached at `port`, and waits until it has all that the other has. */
+export async function follow(node: RedisNode, primary: RedisNode, port = primary.port): Promise<void> {
+  await node.command('replicaof', '127.0.0.1', String(port));
+  await eventually(
+    async () => (await node.info('replication')).includes('master_link_status:up') && (await hasReplica(primary)),
+    'the replica follows',
+  );
+}
+
+export async function hasReplica(primary: RedisNode): Promise<boolean> {
+  return (await primary.info('replication')).includes('state=online');
 }
 
 /** Three primaries, which come first, each with so many replicas: one of them takes the place of a primary that is gone. */
@@ -53,7 +74,7 @@ export async function startRedisCluster(test: RedisTest, replicas = 0): Promise<
       'the cluster is made',
     );
   for (const node of replicas === 0 ? [] : nodes.slice(0, 3))
-    await eventually(async () => (await node.info('replication')).includes('state=online'), 'it has its replica');
+    await eventually(() => hasReplica(node), 'it has its replica');
   return nodes;
 }
 
@@ -76,6 +97,8 @@ async function startNodes(test: RedisTest, count: number, flags: readonly string
 
 function redisNode(port: number, dir: string, flags: readonly string[]): RedisNode {
   let child: ChildProcess | undefined;
+  const command = async (...words: readonly string[]): Promise<string> =>
+    (await run('redis-cli', ['-p', String(port), ...words])).stdout;
   const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
   return {
     port,
@@ -88,11 +111,10 @@ function redisNode(port: number, dir: string, flags: readonly string[]): RedisNo
       running.kill('SIGKILL');
       await gone;
     },
-    async info(section) {
-      return (await run('redis-cli', ['-p', String(port), 'info', section])).stdout;
-    },
+    command,
+    info: (section) => command('info', section),
     async flush() {
-      await run('redis-cli', ['-p', String(port), 'flushall']);
+      await command('flushall');
     },
     async start() {
       const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir];
