@@ -4,6 +4,7 @@ import type { TrackerStore } from '../../src/tracker/store/store.ts';
 import { openValkeyStore } from '../../src/tracker/store/valkey.ts';
 import { eventually } from '../support/deadline.ts';
 import { startRedis, startRedisCluster, type RedisNode } from '../support/redis.ts';
+import { failOver, pairUnderTest } from '../support/store-failovers.ts';
 import { restGet, restPost, type PeerRow } from '../support/rest.ts';
 import { isThere, need, REDIS_SERVER } from '../support/system-packages.ts';
 import { createWorld, doneOf, type StartedTracker, type World } from '../support/world.ts';
@@ -215,6 +216,15 @@ test('a primary of the cluster that dies during a transfer and publishing is rep
   }
   const there = await known(await world.tracker(flagsFor(nodes.slice(1))));
   expect(all.filter((name) => !there.has(name))).toEqual([]);
+});
+
+test('a server that dies while its replica lags behind takes nothing with it that was acknowledged', async (context) => {
+  need(context, REDIS_SERVER);
+  const store = await pairUnderTest(context);
+  const world = await createWorld(context);
+  const { acknowledged, lost } = await failOver(world, store, { kills: 2, seed: 7 });
+  expect(acknowledged).toBeGreaterThan(10);
+  expect(lost).toEqual([]);
 });
 
 /** Whether three are primaries without the one that died. */

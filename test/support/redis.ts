@@ -100,6 +100,7 @@ function redisNode(port: number, dir: string, flags: readonly string[]): RedisNo
   const command = async (...words: readonly string[]): Promise<string> =>
     (await run('redis-cli', ['-p', String(port), ...words])).stdout;
   const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
+  const atOnce = ['--repl-diskless-sync-delay', '0']; // by default a replica waits five seconds for others to come
   return {
     port,
     url: `redis://127.0.0.1:${port}`,
@@ -118,7 +119,7 @@ function redisNode(port: number, dir: string, flags: readonly string[]): RedisNo
     },
     async start() {
       const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir];
-      child = spawn('redis-server', [...place, ...durable, ...flags], { stdio: 'ignore' });
+      child = spawn('redis-server', [...place, ...durable, ...atOnce, ...flags], { stdio: 'ignore' });
       await eventually(
         async () =>
           (await run('redis-cli', ['-p', String(port), 'ping']).catch(() => undefined))?.stdout.trim() === 'PONG',
