@@ -69,6 +69,9 @@ describe('help and usage', () => {
     [['ls', '--tracker', 'ftp://x'], 'is not the URL of a tracker'],
     [['tracker', '--port', '70000'], 'is not a port'],
     [['tracker', '--store', 'paper'], 'It takes sqlite, memory, or valkey://host:port'],
+    [['tracker', '--store-replicas', 'many'], 'It takes auto or a number up to 16'],
+    [['tracker', '--store-replicas', '17'], 'It takes auto or a number up to 16'],
+    [['tracker', '--store', 'memory', '--store-replicas', '1'], 'is about a store that several trackers share'],
     [['share', '.', '--chunk-size', '256KB'], 'is no size for chunks'],
     [['share', './does-not-exist'], './does-not-exist does not exist'],
     [['verify', './does-not-exist'], './does-not-exist does not exist'],
@@ -342,6 +345,7 @@ describe('tracker', () => {
     expect(seen).toEqual([
       {
         ...{ host: '::', port: 0, store: 'memory', dataDir: '/d', peerExchange: true, dialBack: true },
+        storeReplicas: 'auto',
         replicaGoneMs: REPLICA_GONE_MS,
       },
     ]);
