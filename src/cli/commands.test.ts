@@ -367,6 +367,7 @@ function source(parts: Partial<TrackerSource> = {}): TrackerSource {
     dialects: ['native'],
     chunks: undefined,
     rangeName: '',
+    isReplica: false,
     ...parts,
   };
 }
@@ -415,11 +416,37 @@ describe('questions to the tracker', () => {
       lastSeenMs: 990_000,
       completeContents: 1,
       partialContents: 0,
+      replicaContents: 0,
+      reachability: 'unknown' as const,
     };
     const listPeers = () => Promise.resolve({ peers: [plain], nextAfter: '' });
     const { stdout, code } = runFake(['peers'], clientServices({ listPeers }));
     expect(await code).toBe(0);
     expect(stdout.lines[1]).toMatch(/^\[2001:db8::1\]:9001 +- +offline +range +1 +0 +10 s ago$/);
+  });
+
+  it('peers says who cannot be reached, and what volunteers keep', async () => {
+    const volunteer = { offeredBytes: 50e9, usedBytes: 3e9 };
+    const peer = {
+      ...{ peerId: 'ab'.repeat(16), addresses: [{ host: '192.0.2.1', port: 9001 }], dialects: ['native' as const] },
+      ...{ agent: 'shoal', online: true, banned: false, lastSeenMs: 990_000, completeContents: 1, partialContents: 0 },
+      ...{ replicaContents: 2, reachability: 'unreachable' as const, volunteer },
+    };
+    let asked: unknown;
+    const listPeers = (options?: unknown) => {
+      asked = options;
+      return Promise.resolve({ peers: [peer], nextAfter: '' });
+    };
+    const flags = ['192.0', '--file', 'big.bin', '--state', 'online', '--volunteers'];
+    const human = runFake(['peers', ...flags], clientServices({ listPeers }));
+    expect(await human.code).toBe(0);
+    expect(asked).toMatchObject({ query: '192.0', what: { name: 'big.bin' }, state: 'online', volunteers: true });
+    expect(human.stdout.lines[1]).toMatch(/ unreachable +native +1 +0 +2\.79 GiB of 46\.6 GiB +shoal /u);
+    const json = runFake(['peers', '--json'], clientServices({ listPeers }));
+    expect(await json.code).toBe(0);
+    expect(JSON.parse(json.stdout.text)).toMatchObject([
+      { replicaContents: 2, reachability: 'unreachable', offeredBytes: 50e9, usedBytes: 3e9 },
+    ]);
   });
 
   it('info shows which chunks can be had, and how often', async () => {

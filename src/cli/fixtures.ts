@@ -227,6 +227,7 @@ export function trackerEntry(parts: Partial<TrackerEntry> = {}): TrackerEntry {
     replicasReached: 0,
     replicaChunksMissing: 0,
     leechers: 1,
+    volunteers: 0,
     ...parts,
   };
 }

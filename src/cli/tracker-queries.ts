@@ -1,5 +1,6 @@
 /** Questions to the tracker that take several calls: whole listings, up to a number of rows. */
-import type { TrackerClient, TrackerEntry, TrackerPeer } from '../peer/tracker-client.ts';
+import { isSha256Hex, parseContentId } from '../content/digest.ts';
+import type { LocateOptions, PeersOptions, TrackerClient, TrackerEntry, TrackerPeer } from '../peer/tracker-client.ts';
 import type { GlobalOptions, Runtime } from './runtime.ts';
 
 export interface Listing<Row> {
@@ -20,6 +21,11 @@ export async function withTracker<T>(
   } finally {
     client.close();
   }
+}
+
+/** What was typed, as the tracker is asked for it. */
+export function locateTarget(text: string): LocateOptions['what'] {
+  return isSha256Hex(text) ? { contentId: parseContentId(text) } : { name: text };
 }
 
 export interface EntryQuery {
@@ -44,9 +50,16 @@ export function listEntries(
   });
 }
 
-export function listPeers(client: TrackerClient, rowsMax: number, signal: AbortSignal): Promise<Listing<TrackerPeer>> {
+export type PeerQuery = Omit<PeersOptions, 'limit' | 'after'>;
+
+export function listPeers(
+  client: TrackerClient,
+  rowsMax: number,
+  signal: AbortSignal,
+  query: PeerQuery = {},
+): Promise<Listing<TrackerPeer>> {
   return readPages(rowsMax, async (limit, after) => {
-    const { peers, nextAfter } = await client.listPeers({ limit, after }, signal);
+    const { peers, nextAfter } = await client.listPeers({ ...query, limit, after }, signal);
     return { rows: peers, nextAfter };
   });
 }

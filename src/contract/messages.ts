@@ -9,6 +9,9 @@ export const DIALECT_NUMBER = { native: 1, range: 2 } as const;
 /** What a tracker has found out about a peer's addresses. */
 export const REACHABILITY_NUMBER = { unknown: 0, reachable: 1, unreachable: 2 } as const;
 
+/** Which peers are listed. */
+export const PEER_STATE_NUMBER = { online: 1, offline: 2 } as const;
+
 /** What a peer is reported for. */
 export const OFFENCE_NUMBER = { 'wrong-bytes': 1, protocol: 2, undelivered: 3 } as const;
 
@@ -52,6 +55,7 @@ const ENTRY = {
   replicas: one(10, 'uint32'),
   replicasReached: one(11, 'uint32'),
   replicaChunksMissing: one(12, 'uint32'),
+  volunteers: one(13, 'uint32'),
 };
 const SOURCE = {
   peerId: one(1, 'bytes'),
@@ -79,6 +83,8 @@ const PEER_INFO = {
   partialContents: one(8, 'uint32'),
   banned: one(9, 'bool'),
   volunteer: one(10, VOLUNTEER_OFFER),
+  reachability: one(11, 'enum'),
+  replicaContents: one(12, 'uint32'),
 };
 const PEER_REPORT = {
   contentId: one(1, 'bytes'),
@@ -201,7 +207,16 @@ export const CALLS = {
   },
   listPeers: {
     method: 'ListPeers',
-    request: { limit: one(1, 'uint32'), after: one(2, 'string') },
+    request: {
+      limit: one(1, 'uint32'),
+      after: one(2, 'string'),
+      query: one(3, 'string'),
+      state: one(4, 'enum'),
+      name: one(5, 'string'),
+      contentId: one(6, 'bytes'),
+      banned: one(7, 'bool'),
+      volunteers: one(8, 'bool'),
+    },
     answer: { peers: many(1, PEER_INFO), nextAfter: one(2, 'string') },
   },
   reportPeers: {
@@ -211,7 +226,7 @@ export const CALLS = {
   },
   watch: {
     method: 'Watch',
-    request: { afterId: one(1, 'uint64') },
+    request: { afterId: one(1, 'uint64'), types: many(2, 'string') },
     answer: { id: one(1, 'uint64'), atMs: one(2, 'uint64'), type: one(3, 'string'), data: one(4, 'string') },
   },
 } as const satisfies Record<string, CallShape>;

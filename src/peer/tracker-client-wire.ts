@@ -12,6 +12,7 @@ import type {
   SwarmNewsMessage,
   WatchMessage,
 } from '../contract/messages.ts';
+import { reachabilityFromWire, type Reachability } from '../contract/reachability.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 
@@ -71,6 +72,8 @@ export interface TrackerEntry {
   readonly replicas: number;
   readonly replicasReached: number;
   readonly replicaChunksMissing: number;
+  /** Online peers that keep some chunks as replicas; they are not among the leechers. */
+  readonly volunteers: number;
 }
 
 export interface TrackerSource {
@@ -83,6 +86,8 @@ export interface TrackerSource {
   readonly chunks: Bitfield | undefined;
   /** The name under which a range-only peer serves the content; '' for others. */
   readonly rangeName: string;
+  /** It only keeps these chunks as replicas. */
+  readonly isReplica: boolean;
 }
 
 export interface SwarmNews {
@@ -104,6 +109,9 @@ export interface TrackerPeer {
   readonly lastSeenMs: number;
   readonly completeContents: number;
   readonly partialContents: number;
+  /** Of which it keeps some chunks as replicas; they are not among the partial ones. */
+  readonly replicaContents: number;
+  readonly reachability: Reachability;
   /** As a volunteer; undefined: it is none. */
   readonly volunteer?: VolunteerOffer | undefined;
 }
@@ -126,7 +134,7 @@ export function peerIdBytes(peerId: string): Uint8Array<ArrayBuffer> {
 export function entryFromWire(entry: EntryMessage | undefined): TrackerEntry {
   if (entry === undefined) throw broken('an answer without the entry');
   const { name, sha256, chunkSize, chunkCount, seeders, leechers } = entry;
-  const { replicas, replicasReached, replicaChunksMissing } = entry;
+  const { replicas, replicasReached, replicaChunksMissing, volunteers } = entry;
   if (chunkCount > limits.CHUNK_COUNT_MAX) throw broken(`an entry of ${chunkCount} chunks`);
   return {
     name,
@@ -141,6 +149,7 @@ export function entryFromWire(entry: EntryMessage | undefined): TrackerEntry {
     replicas,
     replicasReached,
     replicaChunksMissing,
+    volunteers,
   };
 }
 
@@ -153,6 +162,7 @@ export function sourceFromWire(source: SourceMessage, chunkCount: number): Track
     dialects: dialectsFromWire(source.dialects),
     chunks: chunksFromWire(holding, chunkCount),
     rangeName,
+    isReplica: holding.replica,
   };
 }
 
@@ -171,7 +181,7 @@ export function newsFromWire(news: SwarmNewsMessage): SwarmNews {
 }
 
 export function peerFromWire(peer: PeerInfoMessage): TrackerPeer {
-  const { agent, online, banned, completeContents, partialContents } = peer;
+  const { agent, online, banned, completeContents, partialContents, replicaContents } = peer;
   return {
     peerId: toHex(peer.peerId),
     addresses: addressesFromWire(peer.addresses),
@@ -182,6 +192,8 @@ export function peerFromWire(peer: PeerInfoMessage): TrackerPeer {
     lastSeenMs: peer.lastSeenMs,
     completeContents,
     partialContents,
+    replicaContents,
+    reachability: reachabilityFromWire(peer.reachability),
     volunteer: peer.volunteer,
   };
 }

@@ -7,6 +7,7 @@ import { hash } from 'node:crypto';
 import { digestBytes, type ContentId, type Sha256Function } from '../content/digest.ts';
 import { parseManifest, type Manifest } from '../content/manifest.ts';
 import { dialectsToWire, type Dialect } from '../contract/dialects.ts';
+import { PEER_STATE_NUMBER } from '../contract/messages.ts';
 import { offenceToWire, type Offence } from '../contract/offences.ts';
 import { reachabilityFromWire, type Reachability } from '../contract/reachability.ts';
 import * as limits from '../limits.ts';
@@ -123,6 +124,30 @@ export interface Located {
   readonly revision: Uint8Array;
 }
 
+/** Which peers to list; what is left out does not matter. */
+export interface PeersOptions {
+  readonly limit?: number;
+  /** `nextAfter` of the page before. */
+  readonly after?: string;
+  /** Part of its id, an address or its agent, in any case. */
+  readonly query?: string | undefined;
+  readonly state?: 'online' | 'offline' | undefined;
+  /** Peers that have this, or some of it. */
+  readonly what?: LocateOptions['what'] | undefined;
+  /** Only those that are named to nobody for a while. */
+  readonly banned?: boolean | undefined;
+  /** Only those that offer space for replicas. */
+  readonly volunteers?: boolean | undefined;
+}
+
+export interface WatchOptions {
+  /** Go on after this event; 0: from now on. */
+  readonly afterId?: number;
+  /** Only these, `missed` and `closing`; empty: all. */
+  readonly types?: readonly string[];
+  readonly signal: AbortSignal;
+}
+
 export interface TrackerClient {
   /** Base URL of the tracker that is called first. */
   readonly url: string;
@@ -151,13 +176,13 @@ export interface TrackerClient {
   /** A content's manifest, checked. */
   manifest(contentId: ContentId, signal?: AbortSignal): Promise<Manifest>;
   listPeers(
-    options?: { limit?: number; after?: string },
+    options?: PeersOptions,
     signal?: AbortSignal,
   ): Promise<{ readonly peers: readonly TrackerPeer[]; readonly nextAfter: string }>;
   /** Says which peers lied. False: the tracker does not know us; register and report again. */
   reportPeers(peerId: string, reports: readonly PeerReport[], signal?: AbortSignal): Promise<boolean>;
   /** Events until the signal; throws when the connection breaks. Resume with the id of the last one. */
-  watch(options: { readonly afterId?: number; readonly signal: AbortSignal }): AsyncIterable<TrackerNews>;
+  watch(options: WatchOptions): AsyncIterable<TrackerNews>;
   /** Cancels what runs and closes every connection. */
   close(): void;
 }
@@ -338,8 +363,13 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       return parseManifest(bytes, sha256, contentId);
     },
 
-    async listPeers({ limit = 0, after = '' } = {}, signal) {
-      const answer = await failover.call('listPeers', { limit, after }, signal);
+    async listPeers({ limit = 0, after = '', query, state, what, banned, volunteers } = {}, signal) {
+      const request = {
+        ...{ limit, after, query, banned, volunteers },
+        ...(state === undefined ? {} : { state: PEER_STATE_NUMBER[state] }),
+        ...(what === undefined ? {} : 'name' in what ? what : { contentId: digestBytes(what.contentId) }),
+      };
+      const answer = await failover.call('listPeers', request, signal);
       return { peers: answer.peers.map(wire.peerFromWire), nextAfter: answer.nextAfter };
     },
 
@@ -359,8 +389,8 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       return true;
     },
 
-    async *watch({ afterId = 0, signal }) {
-      const stream = failover.stream('watch', { afterId }, signal);
+    async *watch({ afterId = 0, types = [], signal }) {
+      const stream = failover.stream('watch', { afterId, types }, signal);
       // a sign of life is no event
       for await (const event of stream) if (event.type !== 'watching') yield wire.eventFromWire(event);
     },

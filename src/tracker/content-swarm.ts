@@ -14,6 +14,7 @@ export class ContentSwarm {
   #partialHolders: Uint32Array | undefined;
   /** Chunks that no partial member has, that one has, ... up to RAREST_COPIES_MAX - 1 of them. */
   readonly #chunksWith = new Uint32Array(RAREST_COPIES_MAX);
+  #volunteerCount = 0;
   #version: number;
   #turn = 0;
 
@@ -38,6 +39,11 @@ export class ContentSwarm {
     return this.#complete.length + this.#partial.length;
   }
 
+  /** Partial members that only keep replicas. */
+  get volunteerCount(): number {
+    return this.#volunteerCount;
+  }
+
   /** Changes whenever ranks or counts do: what a member was told at another version is out of date. */
   get version(): number {
     return this.#version;
@@ -53,6 +59,7 @@ export class ContentSwarm {
     if (holding.chunks === null) this.#push(this.#complete, holding);
     else {
       this.#push(this.#partial, holding);
+      if (holding.isReplica) this.#volunteerCount++;
       this.#count(holding.chunks, 1);
     }
     this.#version++;
@@ -61,15 +68,22 @@ export class ContentSwarm {
 
   leave(holding: Holding): void {
     this.#take(holding.chunks === null ? this.#complete : this.#partial, holding);
-    if (holding.chunks !== null) this.#count(holding.chunks, -1);
+    if (holding.chunks !== null) {
+      this.#count(holding.chunks, -1);
+      if (holding.isReplica) this.#volunteerCount--;
+    }
     this.#version++;
   }
 
-  /** Replaces what a member has; null: all chunks. */
-  replace(holding: Holding, chunks: Bitfield | null): void {
-    if (holding.chunks === null && chunks === null) return;
+  /** Replaces what a member has, null: all chunks, and for what reason. */
+  replace(holding: Holding, chunks: Bitfield | null, isReplica = holding.isReplica): void {
+    if (holding.chunks === null && chunks === null) {
+      holding.isReplica = isReplica;
+      return;
+    }
     this.leave(holding);
     holding.chunks = chunks;
+    holding.isReplica = isReplica;
     this.join(holding);
   }
 

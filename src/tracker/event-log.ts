@@ -21,6 +21,17 @@ export const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
+/** The types that a reader names, and those that always come. Throws `usage` for a name that is none. */
+export function eventTypesIn(names: readonly string[]): ReadonlySet<EventType> {
+  const types = new Set<EventType>(['missed', 'closing']);
+  for (const name of names) {
+    const type = EVENT_TYPES.find((one) => one === name);
+    if (type === undefined) throw new ShoalError('usage', `${JSON.stringify(name)} is not a type of event`);
+    types.add(type);
+  }
+  return types;
+}
+
 export interface TrackerEvent {
   readonly id: number;
   readonly atMs: number;

@@ -63,9 +63,8 @@ export class Holdings {
     const known = peer.holdings.get(content);
     if (known === undefined) return this.#begin(peer, content, had, rangeName, isReplica);
     known.rangeName = rangeName;
-    known.isReplica = isReplica;
     const grew = known.chunks !== null && had === null;
-    content.swarm?.replace(known, had);
+    content.swarm?.replace(known, had, isReplica);
     this.health.changed(content);
     this.#watcher?.holdingChanged(known);
     if (grew) this.announceComplete(known);
@@ -147,12 +146,13 @@ export class Holdings {
     this.#events.append('milestone', { ...this.#describe(holding), percent: quarters * 25 });
   }
 
-  #describe({ peer, content }: Holding): Record<string, unknown> {
+  #describe({ peer, content, isReplica }: Holding): Record<string, unknown> {
     return {
       name: content.entries.at(-1)?.name ?? '',
       content: content.contentId,
       peer: peer.peerId,
       address: peer.addresses[0] === undefined ? '' : formatAddress(peer.addresses[0]),
+      replica: isReplica,
     };
   }
 }

@@ -3,6 +3,7 @@ import type { Bitfield } from '../content/bitfield.ts';
 import { toHex, type ContentId } from '../content/digest.ts';
 import { isFolderName, quote } from '../content/entry-name.ts';
 import { chunkDigest, MANIFEST_HEADER_BYTES, type Manifest } from '../content/manifest.ts';
+import type { Reachability } from '../contract/reachability.ts';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
 import { addressesFor, formatAddress, routesTo } from './addresses.ts';
@@ -34,6 +35,8 @@ export interface SourceView {
   /** null: all chunks. Not to be changed by the caller. */
   readonly chunks: Bitfield | null;
   readonly rangeName: string;
+  /** It only keeps these chunks as replicas. */
+  readonly isReplica: boolean;
 }
 
 export interface Located {
@@ -214,7 +217,12 @@ export interface PeerView {
   readonly banned: boolean;
   readonly lastSeenMs: number;
   readonly completeContents: number;
+  /** Those that it is fetching. */
   readonly partialContents: number;
+  /** Those of which it keeps some chunks as replicas, and no more. */
+  readonly replicaContents: number;
+  /** Whether others can reach it. */
+  readonly reachability: Reachability;
   /** As a volunteer; undefined: it is none. */
   readonly offer: VolunteerOffer | undefined;
   /** Names of some of what it shares. */
@@ -266,9 +274,11 @@ function saysOfItself({ peerId, agent, addresses }: PeerRecord, part: string, ca
 function viewPeer(state: TrackerState, peer: PeerRecord, caller: Caller): PeerView {
   const { peerId, dialects, agent, lastSeenMs, offer } = peer;
   let completeContents = 0;
+  let replicaContents = 0;
   const names: string[] = [];
-  for (const { chunks, content } of peer.holdings.values()) {
+  for (const { chunks, content, isReplica } of peer.holdings.values()) {
     if (chunks === null) completeContents++;
+    else if (isReplica) replicaContents++;
     const name = content.entries.at(-1)?.name;
     if (name !== undefined && !isFolderName(name) && names.length < limits.PEER_FILES_NAMED_MAX) names.push(name);
   }
@@ -283,7 +293,9 @@ function viewPeer(state: TrackerState, peer: PeerRecord, caller: Caller): PeerVi
     addresses: addressesFor(peer.addresses, caller.observedHost),
     online: state.roster.isOnline(peer),
     banned: state.reports.isBanned(peer),
-    partialContents: peer.holdings.size - completeContents,
+    replicaContents,
+    partialContents: peer.holdings.size - completeContents - replicaContents,
+    reachability: state.dialBack?.verdict(peer) ?? 'unknown',
   };
 }
 
@@ -300,9 +312,9 @@ async function manifestOfEntry(state: TrackerState, { name, content }: EntryReco
   });
 }
 
-function viewSource({ peer, chunks, rangeName }: Holding, caller: Caller): SourceView {
+function viewSource({ peer, chunks, rangeName, isReplica }: Holding, caller: Caller): SourceView {
   const { peerId, dialects } = peer;
-  return { peerId, dialects, chunks, rangeName, addresses: routesTo(peer, caller.observedHost) };
+  return { peerId, dialects, chunks, rangeName, isReplica, addresses: routesTo(peer, caller.observedHost) };
 }
 
 function firstAddress(peer: PeerRecord, caller: Caller): string {

@@ -64,9 +64,11 @@ export interface EntryView {
   readonly chunkSize: number;
   readonly chunkCount: number;
   readonly publishedAtMs: number;
-  /** Online peers with all chunks, and the others that take part. */
+  /** Online peers with all chunks, and those that are fetching it. */
   readonly seeders: number;
   readonly leechers: number;
+  /** Online peers that keep some chunks as replicas; they are not among the leechers. */
+  readonly volunteers: number;
   /** Copies of every chunk that volunteers are to keep, and those they keep of the rarest. */
   readonly replicas: number;
   readonly replicasReached: number;
@@ -85,7 +87,8 @@ export function viewEntry({ name, content, publishedAtMs, replicas }: EntryRecor
     chunkCount,
     publishedAtMs,
     seeders: swarm?.complete.length ?? 0,
-    leechers: swarm?.partial.length ?? 0,
+    leechers: swarm === undefined ? 0 : swarm.partial.length - swarm.volunteerCount,
+    volunteers: swarm?.volunteerCount ?? 0,
     replicas,
     replicasReached: replicas === 0 ? 0 : (copies?.reached ?? 0),
     replicaChunksMissing: replicas === 0 ? 0 : (copies?.missing ?? 0),

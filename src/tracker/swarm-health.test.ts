@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { RAREST_COPIES_MAX } from './swarm-health.ts';
-import { claimOf, createBench, manifestOf, peerIdOf } from './test-fixtures.ts';
+import { changeOf, claimOf, createBench, manifestOf, peerIdOf } from './test-fixtures.ts';
 
 const CHUNKS = 4;
 const contents = ['a', 'b'].map((name) => manifestOf(name, CHUNKS));
@@ -24,6 +24,45 @@ test('a content goes from complete to spread to incomplete to gone as its holder
   expect(bench.registry.figures().swarms).toMatchObject({ chunksAbsent: 2, chunksSingle: 2 });
   bench.registry.leave(peerIdOf(1));
   expect(states()).toEqual([0, 0, 0]);
+});
+
+/** Of those at random: these only keep what they have. */
+const isVolunteer = (peer: number): boolean => peer >= 4;
+
+test('who only keeps replicas is no leecher, until it fetches or has all of it', async () => {
+  const bench = await createBench();
+  const [big] = contents as [(typeof contents)[0]];
+  bench.join(0, claimOf(big));
+  await bench.publish(peerIdOf(0), 'big.bin', big);
+  const kept = { ...claimOf(big, [0, 1]), isReplica: true };
+  bench.join(1, kept);
+  bench.join(2, claimOf(big, [2]));
+  const counts = () => {
+    const { seeders, leechers, volunteers } = bench.registry.figures().swarms;
+    const [entry] = bench.registry.versions('big.bin');
+    expect(entry).toMatchObject({ seeders, leechers, volunteers });
+    return [seeders, leechers, volunteers];
+  };
+  const caller = { observedHost: '10.0.0.9' };
+  const peer = () => bench.registry.peers({ limit: 0, after: '', query: peerIdOf(1) }, caller).peers[0];
+  expect(counts()).toEqual([1, 1, 1]);
+  expect(peer()).toMatchObject({ completeContents: 0, partialContents: 0, replicaContents: 1 });
+  expect(bench.registry.fileSources('big.bin', caller).partial.map(({ isReplica }) => isReplica)).toEqual([
+    true,
+    false,
+  ]);
+  bench.registry.registerChunks(peerIdOf(1), [claimOf(big, [0, 1])]);
+  expect(counts()).toEqual([1, 2, 0]);
+  expect(peer()).toMatchObject({ partialContents: 1, replicaContents: 0 });
+  bench.registry.registerChunks(peerIdOf(1), [kept]);
+  bench.registry.renew(peerIdOf(1), [changeOf(big, { gained: [2] })]);
+  expect(counts()).toEqual([1, 1, 1]);
+  bench.registry.renew(peerIdOf(1), [changeOf(big, { complete: true })]);
+  expect(counts()).toEqual([2, 1, 0]);
+  bench.registry.renew(peerIdOf(1), [changeOf(big, { lost: [3] })]);
+  expect(counts()).toEqual([1, 1, 1]);
+  bench.registry.leave(peerIdOf(1));
+  expect(counts()).toEqual([1, 1, 0]);
 });
 
 interface Step {
@@ -49,13 +88,17 @@ test('the figures are what a walk over everybody would find', async () => {
       bench.registry.leave(peerIdOf(9));
       /** By peer and content. */
       const have = new Map<number, Map<number, Set<number>>>();
+      /** The content that a peer said it has when it came; what it says of others later are no replicas. */
+      const joinedWith = new Map<number, number>();
       for (const { peer, content, what, chunks } of steps) {
         const { contentId } = contents[content] as (typeof contents)[0];
         if (what === 'leave') {
           bench.registry.leave(peerIdOf(peer));
           have.delete(peer);
         } else if (what === 'join') {
-          bench.join(peer, claimOf(contents[content] as (typeof contents)[0], chunks));
+          const claim = claimOf(contents[content] as (typeof contents)[0], chunks);
+          bench.join(peer, { ...claim, isReplica: isVolunteer(peer) });
+          joinedWith.set(peer, content);
           have.set(peer, new Map([[content, new Set(chunks)]]));
         } else if (have.has(peer)) {
           const held = have.get(peer)?.get(content);
@@ -68,13 +111,17 @@ test('the figures are what a walk over everybody would find', async () => {
         }
       }
       const expected = { byState: [0, 0, 0], byRarestCopies: [0, 0, 0, 0, 0], chunksAbsent: 0, chunksSingle: 0 };
-      let [seeders, leechers] = [0, 0];
+      let [seeders, leechers, volunteers] = [0, 0, 0];
       for (const content of contents.keys()) {
         const holders = [...have.values()].flatMap((held) => held.get(content) ?? []);
         if (holders.length === 0) continue;
         const complete = holders.filter(({ size }) => size === CHUNKS).length;
         seeders += complete;
-        leechers += holders.length - complete;
+        for (const [peer, held] of have) {
+          if ((held.get(content)?.size ?? CHUNKS) === CHUNKS) continue;
+          if (isVolunteer(peer) && joinedWith.get(peer) === content) volunteers++;
+          else leechers++;
+        }
         const copies = Array.from({ length: CHUNKS }, (_, chunk) => holders.filter((held) => held.has(chunk)).length);
         const rarest = Math.min(...copies, RAREST_COPIES_MAX);
         const state = complete > 0 ? 0 : rarest > 0 ? 1 : 2;
@@ -83,7 +130,7 @@ test('the figures are what a walk over everybody would find', async () => {
         expected.chunksAbsent += copies.filter((count) => count === 0).length;
         expected.chunksSingle += copies.filter((count) => count === 1).length;
       }
-      expect(bench.registry.figures().swarms).toEqual({ ...expected, seeders, leechers });
+      expect(bench.registry.figures().swarms).toEqual({ ...expected, seeders, leechers, volunteers });
     }),
     { numRuns: 100 },
   );

@@ -21,6 +21,8 @@ export interface SwarmHealthFigures {
   /** Over all contents: members with all chunks, and without. */
   readonly seeders: number;
   readonly leechers: number;
+  /** Members without all chunks that only keep replicas; they are not among the leechers. */
+  readonly volunteers: number;
 }
 
 /** What a content adds to the figures. */
@@ -31,6 +33,7 @@ export interface ContentHealth {
   single: number;
   seeders: number;
   leechers: number;
+  volunteers: number;
 }
 
 export class SwarmHealth {
@@ -40,6 +43,7 @@ export class SwarmHealth {
   #chunksSingle = 0;
   #seeders = 0;
   #leechers = 0;
+  #volunteers = 0;
 
   /** The content's swarm has changed, or is gone. */
   changed(content: ContentRecord): void {
@@ -49,9 +53,10 @@ export class SwarmHealth {
       content.health = undefined;
       return;
     }
-    const health = (content.health ??= { state: 0, rarestCopies: 0, absent: 0, single: 0, seeders: 0, leechers: 0 });
+    const health = (content.health ??= { ...NOTHING });
     health.seeders = swarm.complete.length;
-    health.leechers = swarm.partial.length;
+    health.volunteers = swarm.volunteerCount;
+    health.leechers = swarm.partial.length - health.volunteers;
     health.absent = swarm.chunksWithCopies(0);
     health.single = swarm.chunksWithCopies(1);
     health.state = health.seeders > 0 ? 0 : health.absent === 0 ? 1 : 2;
@@ -67,6 +72,7 @@ export class SwarmHealth {
       chunksSingle: this.#chunksSingle,
       seeders: this.#seeders,
       leechers: this.#leechers,
+      volunteers: this.#volunteers,
     };
   }
 
@@ -77,5 +83,11 @@ export class SwarmHealth {
     this.#chunksSingle += by * health.single;
     this.#seeders += by * health.seeders;
     this.#leechers += by * health.leechers;
+    this.#volunteers += by * health.volunteers;
   }
 }
+
+const NOTHING: ContentHealth = {
+  ...{ state: 0, rarestCopies: 0, absent: 0, single: 0 },
+  ...{ seeders: 0, leechers: 0, volunteers: 0 },
+};

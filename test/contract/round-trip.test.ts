@@ -96,6 +96,35 @@ test('every call goes there and back', async () => {
     { peerId: leecher },
   ]);
 
+  const listed = async (options: Parameters<typeof rpc.listPeers>[0]) =>
+    (await rpc.listPeers(options)).peers.map(({ peerId: id }) => id);
+  const volunteer = 'ef'.repeat(16);
+  const kept = [{ contentId: big.contentId, chunks: some, isReplica: true }];
+  const offer = { offeredBytes: 1e9, usedBytes: 16_384 };
+  await rpc.register({ ...registration, peerId: volunteer, agent: 'keeps/1', holdings: kept, volunteer: offer });
+  await rpc.register({
+    ...registration,
+    peerId: '01'.repeat(16),
+    addresses: [{ host: '10.1.1.2', port: 5 }],
+    holdings: [],
+  });
+  await rpc.leave('01'.repeat(16));
+  const withVolunteer = await rpc.locate({ what: { name: 'big.bin' }, peerId });
+  expect(withVolunteer.entry).toMatchObject({ seeders: 2, leechers: 0, volunteers: 1 });
+  expect(withVolunteer.sources.filter(({ isReplica }) => isReplica).map(({ peerId: id }) => id)).toEqual([volunteer]);
+  expect(await listed({ volunteers: true })).toEqual([volunteer]);
+  expect(await listed({ query: 'KEEPS' })).toEqual([volunteer]);
+  expect(await listed({ query: '10.1.1.1', state: 'online' })).toEqual([leecher]);
+  expect(await listed({ state: 'offline' })).toEqual(['01'.repeat(16)]);
+  expect(await listed({ what: { name: 'big.bin' } })).toEqual([peerId, leecher, volunteer]);
+  expect(await listed({ what: { contentId: big.contentId }, volunteers: true })).toEqual([volunteer]);
+  expect(await listed({ banned: true })).toEqual([]);
+  await expect(listed({ what: { name: 'nothing' } })).rejects.toMatchObject({ code: 'no-such-name' });
+  expect((await rpc.listPeers({ volunteers: true })).peers).toMatchObject([
+    { replicaContents: 1, partialContents: 0, volunteer: offer, reachability: 'unknown' },
+  ]);
+  await rpc.leave(volunteer);
+
   await rpc.leave(leecher);
   expect(await rpc.unpublish(peerId, ['big.bin'])).toBe(1);
   expect((await rpc.listFiles({ includeOffline: true })).entries).toEqual([]);

@@ -1,13 +1,12 @@
 /** `shoal info`: one entry, who has it, and whether every chunk can be had. */
-import { isSha256Hex, parseContentId } from '../../content/digest.ts';
 import { LOCATE_SOURCES_MAX } from '../../limits.ts';
-import type { Located, LocateOptions, TrackerSource } from '../../peer/tracker-client.ts';
+import type { Located, TrackerSource } from '../../peer/tracker-client.ts';
 import { availabilityLine, availabilityStrip, countCopies } from '../availability.ts';
 import { printable } from '../display-width.ts';
 import { humanAgo, humanBytes, humanCount, humanPercent } from '../human.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
 import { renderTable, type Column } from '../table.ts';
-import { withTracker } from '../tracker-queries.ts';
+import { locateTarget, withTracker } from '../tracker-queries.ts';
 import { entryDocument } from './ls.ts';
 import { formatAddress } from './peers.ts';
 
@@ -26,11 +25,6 @@ export const defineInfo: DefineCommand = (command, runtime) => {
     )
     .action((name: string) => runInfo(name, globalOptions(command), runtime));
 };
-
-/** What was typed, as the tracker is asked for it. */
-export function locateTarget(text: string): LocateOptions['what'] {
-  return isSha256Hex(text) ? { contentId: parseContentId(text) } : { name: text };
-}
 
 async function runInfo(name: string, shared: GlobalOptions, runtime: Runtime): Promise<void> {
   const { output, interrupt } = runtime;
@@ -51,15 +45,16 @@ async function runInfo(name: string, shared: GlobalOptions, runtime: Runtime): P
 }
 
 function infoLines({ entry, sources }: Located, { output, wallClock }: Runtime): readonly string[] {
-  const { name, size, chunkCount, chunkSize, sha256, contentId, seeders, leechers } = entry;
+  const { name, size, chunkCount, chunkSize, sha256, contentId, seeders, leechers, volunteers } = entry;
   const inChunks = chunkCount === 0 ? '' : ` in ${humanCount(chunkCount, 'chunk')} of ${humanBytes(chunkSize)}`;
+  const inParts = volunteers === 0 ? '' : `, ${humanCount(volunteers, 'volunteer')} with a part of it`;
   const lines = [
     printable(name),
     `  size       ${humanBytes(size)} (${size} bytes)${inChunks}`,
     `  sha256     ${printable(sha256) || 'not announced'}`,
     `  content    ${contentId || 'none: it was announced without a manifest, and is verified as a whole'}`,
     `  published  ${humanAgo(entry.publishedAtMs, wallClock())}`,
-    `  have it    ${humanCount(seeders, 'seeder')}, ${humanCount(leechers, 'leecher')}`,
+    `  have it    ${humanCount(seeders, 'seeder')}, ${humanCount(leechers, 'leecher')}${inParts}`,
   ];
   if (entry.replicas > 0) lines.push(`  replicas   ${replicasLine(entry)}`);
   if (contentId !== '') {
@@ -85,7 +80,7 @@ function replicasLine({ replicas, replicasReached, replicaChunksMissing, chunkCo
 }
 
 function sourceDocument(
-  { peerId, addresses, dialects, chunks }: TrackerSource,
+  { peerId, addresses, dialects, chunks, isReplica }: TrackerSource,
   chunkCount: number,
 ): Record<string, unknown> {
   return {
@@ -94,6 +89,7 @@ function sourceDocument(
     dialects,
     complete: chunks === undefined,
     chunks: chunks === undefined ? chunkCount : chunks.count,
+    replica: isReplica,
   };
 }
 
@@ -105,7 +101,8 @@ function sourceColumns(chunkCount: number): readonly Column<TrackerSource>[] {
     {
       title: 'HAS',
       align: 'right',
-      value: ({ chunks }) => (chunks === undefined ? 'all' : humanPercent(chunks.count, chunkCount)),
+      value: ({ chunks, isReplica }) =>
+        chunks === undefined ? 'all' : `${humanPercent(chunks.count, chunkCount)}${isReplica ? ', replicas' : ''}`,
     },
   ];
 }

@@ -49,12 +49,12 @@ async function runLs(flags: LsFlags, shared: GlobalOptions, runtime: Runtime): P
 
 /** An entry as `--json` shows it. */
 export function entryDocument(entry: TrackerEntry): Record<string, unknown> {
-  const { name, size, sha256, contentId, chunkSize, chunkCount, seeders, leechers, publishedAtMs } = entry;
+  const { name, size, sha256, contentId, chunkSize, chunkCount, seeders, leechers, volunteers, publishedAtMs } = entry;
   const { replicas, replicasReached, replicaChunksMissing } = entry;
   const publishedAt = new Date(publishedAtMs).toISOString();
   return {
     ...{ name, size, sha256, content: contentId, chunkSize, chunkCount, seeders, leechers, publishedAt },
-    ...{ replicas, replicasReached, replicaChunksMissing },
+    ...{ replicas, replicasReached, replicaChunksMissing, volunteers },
   };
 }
 

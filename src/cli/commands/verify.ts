@@ -14,8 +14,7 @@ import { humanBytes } from '../human.ts';
 import { indexRanges } from '../index-ranges.ts';
 import { createRateEstimate } from '../rate-estimate.ts';
 import { examples, globalOptions, type DefineCommand, type GlobalOptions, type Runtime } from '../runtime.ts';
-import { withTracker } from '../tracker-queries.ts';
-import { locateTarget } from './info.ts';
+import { locateTarget, withTracker } from '../tracker-queries.ts';
 
 interface VerifyFlags {
   readonly name?: string;

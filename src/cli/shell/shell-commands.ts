@@ -80,7 +80,7 @@ export const SHELL_COMMANDS: Readonly<Record<string, ShellCommand>> = {
       const { wallClock, output } = session.runtime;
       const { rows, cut } = await listPeers(await session.client(), LISTING_ROWS_DEFAULT, signal);
       if (rows.length === 0) answer(session, 'the tracker knows no peer yet');
-      else for (const line of renderTable(rows, peerColumns(wallClock()), output.columns)) answer(session, line);
+      else for (const line of renderTable(rows, peerColumns(wallClock(), rows), output.columns)) answer(session, line);
       if (cut) answer(session, `only the first ${humanCount(rows.length, 'row')}`);
     },
   },

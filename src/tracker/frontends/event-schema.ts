@@ -8,11 +8,14 @@ const Time = { type: 'string', format: 'date-time' } as const;
 
 const Peer = { peer: Text, addresses: Texts, dialects: Texts, agent: Text } as const;
 const Entry = { name: Text, size: Count, sha256: Text, content: Text } as const;
-const Had = { name: Text, content: Text, peer: Text, address: Text } as const;
+const Had = {
+  ...{ name: Text, content: Text, peer: Text, address: Text },
+  replica: { type: 'boolean', description: 'It only keeps the chunks as replicas' },
+} as const;
 const Copies = { name: Text, content: Text, replicas: Count, reached: Count, missing: Count, unplaced: Count } as const;
 
 interface Scalar {
-  readonly type: 'string' | 'integer';
+  readonly type: 'string' | 'integer' | 'boolean';
   readonly enum?: string[];
   readonly description?: string;
 }

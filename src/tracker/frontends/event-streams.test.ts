@@ -41,6 +41,7 @@ afterEach(async () => {
 /** Server-sent events as they come; the reader takes from the connection only what it is asked for. */
 async function* serverSent(signal: AbortSignal, query = ''): AsyncGenerator<Seen> {
   const response = await fetch(`${url}/events${query}`, { signal });
+  if (!response.ok) throw new Error(((await response.json()) as { error: { message: string } }).error.message);
   let text = '';
   for await (const part of response.body ?? []) {
     text += Buffer.from(part).toString();
@@ -57,11 +58,26 @@ async function* serverSent(signal: AbortSignal, query = ''): AsyncGenerator<Seen
   }
 }
 
-async function* watched(signal: AbortSignal): AsyncGenerator<Seen> {
+/** What is said instead of events. */
+async function refusal(events: AsyncGenerator<Seen>): Promise<string> {
+  try {
+    return JSON.stringify((await events.next()).value);
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** What the query asks for, as a message. */
+function watchRequest(query: string) {
+  const asked = new URLSearchParams(query);
+  return { types: asked.get('type')?.split(',') ?? [], afterId: BigInt(asked.get('after') ?? 0) };
+}
+
+async function* watched(signal: AbortSignal, query = ''): AsyncGenerator<Seen> {
   // padding that is packed would fill no connection
   const transport = createGrpcWebTransport({ baseUrl: url, httpVersion: '1.1', acceptCompression: [] });
   const client = createClient(TrackerService, transport);
-  for await (const { id, type, data } of client.watch({}, { signal })) {
+  for await (const { id, type, data } of client.watch(watchRequest(query), { signal })) {
     const isOpening = type === 'watching';
     yield { id: Number(id), type: isOpening ? 'opened' : type, data: JSON.parse(data) as Seen['data'] };
   }
@@ -143,23 +159,28 @@ describe.each([
       Array.from({ length: limits.EVENT_HISTORY_MAX }, (_, at) => resumesAfter + 1 + at),
     );
   });
-});
 
-test('whoever asks for some types of event gets those, and word of what it missed', async () => {
-  const stop = new AbortController();
-  const events = serverSent(stop.signal, '?type=peer-left,entry-published&after=1');
-  const types: string[] = [];
-  for (const act of [
-    async () => undefined,
-    async () => undefined,
-    async () => bench.publish(bench.join(1), 'big.bin', big),
-    async () => bench.registry.leave(peerIdOf(1)),
-  ]) {
-    await act();
-    types.push(((await events.next()).value as Seen).type);
-  }
-  expect(types).toEqual(['opened', 'missed', 'entry-published', 'peer-left']);
-  stop.abort();
+  test('whoever asks for some types of event gets those, and word of what it missed', async () => {
+    const stop = new AbortController();
+    const events = open(stop.signal, '?type=peer-left,entry-published&after=1');
+    const types: string[] = [];
+    for (const act of [
+      async () => undefined,
+      async () => undefined,
+      async () => bench.publish(bench.join(1), 'big.bin', big),
+      async () => bench.registry.leave(peerIdOf(1)),
+    ]) {
+      await act();
+      types.push(((await events.next()).value as Seen).type);
+    }
+    expect(types).toEqual(['opened', 'missed', 'entry-published', 'peer-left']);
+    stop.abort();
+  });
+
+  test('a type that is none is refused by name', async () => {
+    const events = open(new AbortController().signal, '?type=peer-left,peer-vanished');
+    await expect(refusal(events)).resolves.toContain('"peer-vanished" is not a type of event');
+  });
 });
 
 test('whoever watches for what does not happen gets signs of life while other things do', async () => {

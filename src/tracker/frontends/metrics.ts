@@ -128,10 +128,15 @@ function swarmFamilies(text: PrometheusText, { swarms, contents }: RegistryFigur
       ['state="gone"', contents - alive] as const,
     ],
   );
-  text.gauge('swarm_members', 'Pairs of an online peer and a content, by whether it has all of it.', [
-    ['role="seeder"', swarms.seeders],
-    ['role="leecher"', swarms.leechers],
-  ]);
+  text.gauge(
+    'swarm_members',
+    'Pairs of an online peer and a content, by whether it has all of it, fetches it, or only keeps some chunks as replicas.',
+    [
+      ['role="seeder"', swarms.seeders],
+      ['role="leecher"', swarms.leechers],
+      ['role="volunteer"', swarms.volunteers],
+    ],
+  );
   text.gauge(
     'swarms_by_rarest_chunk',
     `Contents that somebody takes part in, by how many peers have their rarest chunk; ${RAREST_COPIES_MAX}: so many or more.`,

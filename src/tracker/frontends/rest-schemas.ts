@@ -108,7 +108,7 @@ export const FileRow = {
   type: 'object',
   required: [
     ...(['name', 'size', 'sha256', 'content', 'chunk_size', 'chunks', 'seeders', 'leechers', 'published_at'] as const),
-    ...(['replicas', 'replicas_reached', 'replica_chunks_missing'] as const),
+    ...(['replicas', 'replicas_reached', 'replica_chunks_missing', 'volunteers'] as const),
   ],
   properties: {
     name: Text,
@@ -123,6 +123,7 @@ export const FileRow = {
     replicas: { ...Count, description: 'Copies of every chunk that volunteers are to keep' },
     replicas_reached: { ...Count, description: 'Copies that they keep of the rarest chunk' },
     replica_chunks_missing: { ...Count, description: 'Chunks that have fewer copies than asked for' },
+    volunteers: { ...Count, description: 'Online peers that only keep some of its chunks as replicas' },
   },
 } as const;
 
@@ -164,8 +165,12 @@ export const FileAnswer = {
       type: 'array',
       items: {
         type: 'object',
-        required: ['ip', 'port', 'peer', 'dialects', 'percent'],
-        properties: { ...SourceRow, percent: { ...Count, description: 'Of the chunks, rounded down' } },
+        required: ['ip', 'port', 'peer', 'dialects', 'percent', 'replica'],
+        properties: {
+          ...SourceRow,
+          percent: { ...Count, description: 'Of the chunks, rounded down' },
+          replica: { type: 'boolean', description: 'It only keeps these chunks as replicas' },
+        },
       },
       description: 'Peers that have some chunks of it and serve them, in turns when there are many',
     },
@@ -276,7 +281,7 @@ export const PeerList = {
     required: [
       ...(['ip', 'port', 'state', 'peer', 'addresses', 'dialects'] as const),
       ...(['agent', 'banned', 'last_seen', 'complete', 'partial', 'files'] as const),
-      ...(['offered_bytes', 'used_bytes'] as const),
+      ...(['offered_bytes', 'used_bytes', 'replicas', 'reachability'] as const),
     ],
     properties: {
       ip: Text,
@@ -296,6 +301,12 @@ export const PeerList = {
       files: { ...Texts, description: `Names of at most ${limits.PEER_FILES_NAMED_MAX} of them` },
       offered_bytes: { ...Count, description: 'Space that it offers for replicas; 0: it is no volunteer' },
       used_bytes: { ...Count, description: 'Of that: used' },
+      replicas: { ...Count, description: 'Contents of which it keeps some chunks as replicas, and no more' },
+      reachability: {
+        type: 'string',
+        enum: ['unknown', 'reachable', 'unreachable'],
+        description: 'What the tracker found when it dialled the addresses; who is unreachable is named to nobody',
+      },
     },
   },
 } as const;

@@ -20,6 +20,7 @@ export function fileRow(entry: EntryView) {
     replicas: entry.replicas,
     replicas_reached: entry.replicasReached,
     replica_chunks_missing: entry.replicaChunksMissing,
+    volunteers: entry.volunteers,
   };
 }
 
@@ -32,7 +33,8 @@ export function othersRow({ name, addresses }: OthersWithFile) {
 }
 
 export function partialRow(source: SourceView, { chunkCount }: EntryView) {
-  return { ...sourceRow(source), percent: Math.floor(((source.chunks?.count ?? 0) * 100) / Math.max(1, chunkCount)) };
+  const percent = Math.floor(((source.chunks?.count ?? 0) * 100) / Math.max(1, chunkCount));
+  return { ...sourceRow(source), percent, replica: source.isReplica };
 }
 
 export function peerRow(peer: PeerView) {
@@ -51,6 +53,8 @@ export function peerRow(peer: PeerView) {
     files: [...peer.names],
     offered_bytes: peer.offer?.offeredBytes ?? 0,
     used_bytes: peer.offer?.usedBytes ?? 0,
+    replicas: peer.replicaContents,
+    reachability: peer.reachability,
   };
 }
 

@@ -126,7 +126,10 @@ describe('the other calls', () => {
     bench.join(3, { contentId: big.contentId, complete: false, chunks: new Uint8Array(0) });
     const { file, peers, partial } = (await get('/file/data/set%20one/big.bin')).json<Record<string, object>>();
     expect(partial).toEqual([
-      { ip: '10.0.0.1', port: 9002, peer: '0'.repeat(31) + '2', dialects: ['native', 'range'], percent: 20 },
+      {
+        ...{ ip: '10.0.0.1', port: 9002, peer: '0'.repeat(31) + '2', dialects: ['native', 'range'] },
+        ...{ percent: 20, replica: false },
+      },
     ]);
     expect(file).toMatchObject({ seeders: 1, leechers: 2, chunks: 5 });
     expect(peers).toMatchObject([{ ip: '10.0.0.1', port: 9001 }]);

@@ -5,7 +5,7 @@
 // oxlint-disable oxc/no-async-endpoint-handlers -- the rule is about Express; Fastify awaits its handlers
 import type { FastifyPluginAsync, RawServerDefault } from 'fastify';
 import { ShoalError } from '../../errors.ts';
-import { EVENT_TYPES, type EventType } from '../event-log.ts';
+import { eventTypesIn } from '../event-log.ts';
 import type { Registry } from '../registry.ts';
 import type { Metrics } from './metrics.ts';
 import { streamEvents } from './rest-events.ts';
@@ -84,7 +84,8 @@ export const restRoutes: FastifyPluginAsync<RestOptions, RawServerDefault, schem
       const last = request.headers['last-event-id'] ?? request.query.after ?? '0';
       if (!/^[0-9]{1,16}$/u.test(last) || !Number.isSafeInteger(Number(last)))
         throw new ShoalError('usage', 'Last-Event-ID takes a number');
-      const types = eventTypesIn(request.query.type);
+      const { type } = request.query;
+      const types = type === undefined ? undefined : eventTypesIn(type.split(','));
       await streamEvents(reply, { registry, closing, types, afterId: Number(last) });
     },
   );
@@ -135,16 +136,4 @@ export const restRoutes: FastifyPluginAsync<RestOptions, RawServerDefault, schem
 
 function flagIn(text: 'true' | 'false' | undefined): boolean | undefined {
   return text === undefined ? undefined : text === 'true';
-}
-
-function eventTypesIn(text: string | undefined): ReadonlySet<EventType> | undefined {
-  if (text === undefined) return undefined;
-  const known: ReadonlyMap<string, EventType> = new Map(EVENT_TYPES.map((type) => [type, type]));
-  const types = new Set<EventType>(['missed', 'closing']);
-  for (const word of text.split(',')) {
-    const type = known.get(word);
-    if (type === undefined) throw new ShoalError('usage', `${JSON.stringify(word)} is not a type of event`);
-    types.add(type);
-  }
-  return types;
 }

@@ -14,14 +14,20 @@ import { encodeRuns } from '../../content/chunk-runs.ts';
 import { contentIdFromBytes, digestBytes, toHex, type ContentId } from '../../content/digest.ts';
 import { dialectsFromWire, dialectsToWire } from '../../contract/dialects.ts';
 import { offenceFromWire } from '../../contract/offences.ts';
-import { TrackerService, type PeerReport as PeerReportMessage } from '../../contract/gen/shoal/v1/tracker_pb.ts';
+import {
+  PeerState,
+  TrackerService,
+  type ListPeersRequest,
+  type PeerReport as PeerReportMessage,
+} from '../../contract/gen/shoal/v1/tracker_pb.ts';
 import type { InputOf } from '../../contract/message-codec.ts';
 import type { CALLS } from '../../contract/messages.ts';
 import { reachabilityToWire } from '../../contract/reachability.ts';
 import { ERROR_TABLE, ShoalError } from '../../errors.ts';
 import * as limits from '../../limits.ts';
 import type { Logger } from '../../log.ts';
-import type { Located, LocateQuery, SourceView } from '../lookups.ts';
+import { eventTypesIn } from '../event-log.ts';
+import type { Located, LocateQuery, PeerQuery, SourceView } from '../lookups.ts';
 import type { HoldingChange, HoldingClaim, Offer, SwarmNews } from '../membership.ts';
 import type { Registry } from '../registry.ts';
 import type { PeerReport } from '../reporting.ts';
@@ -139,8 +145,8 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
       return { totalBytes: bytes.length, part };
     },
 
-    listPeers({ limit, after }, context) {
-      const { peers, nextAfter } = registry.peers({ limit, after }, context.values.get(callerKey));
+    listPeers(request, context) {
+      const { peers, nextAfter } = registry.peers(peerQuery(request), context.values.get(callerKey));
       return {
         peers: peers.map((peer) => ({
           peerId: idBytes(peer.peerId),
@@ -152,6 +158,8 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
           completeContents: peer.completeContents,
           partialContents: peer.partialContents,
           banned: peer.banned,
+          replicaContents: peer.replicaContents,
+          reachability: reachabilityToWire(peer.reachability),
           ...(peer.offer === undefined
             ? {}
             : {
@@ -171,13 +179,14 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
       return { known: counted !== undefined, counted: counted ?? 0 };
     },
 
-    async *watch({ afterId }, context) {
+    async *watch({ afterId, types: names }, context) {
       if (afterId > BigInt(Number.MAX_SAFE_INTEGER)) throw new ShoalError('usage', 'that is not the id of an event');
       const { signal } = context;
+      const types = names.length === 0 ? undefined : eventTypesIn(names);
       // the first message says that the stream is open and from where; without it a client would see nothing until something happens
       const silenceMs = limits.EVENT_KEEPALIVE_MS;
       let lastId = Number(afterId) || registry.events.lastId;
-      const events = registry.events.watch({ afterId: lastId, signal, closing, silenceMs });
+      const events = registry.events.watch({ afterId: lastId, signal, closing, types, silenceMs });
       yield watching(lastId);
       for await (const event of events) {
         if (event === undefined) {
@@ -191,6 +200,31 @@ export function rpcRoutes({ registry, log, peerExchange, closing }: RpcOptions):
     },
   };
   return (router) => router.service(TrackerService, withOneErrorTable(service, log));
+}
+
+function peerQuery({ limit, after, query, state, name, contentId, banned, volunteers }: ListPeersRequest): PeerQuery {
+  const what = contentId.length > 0 ? contentIdFromBytes(contentId) : name;
+  return {
+    ...{ limit, after, query },
+    what: what === '' ? undefined : what,
+    online: onlineIn(state),
+    banned: banned || undefined,
+    volunteer: volunteers || undefined,
+  };
+}
+
+/** undefined: both. A state that this version does not know cannot be answered for. */
+function onlineIn(state: PeerState): boolean | undefined {
+  switch (state) {
+    case PeerState.UNSPECIFIED:
+      return undefined;
+    case PeerState.ONLINE:
+      return true;
+    case PeerState.OFFLINE:
+      return false;
+    default:
+      throw new ShoalError('usage', `${String(state)} is not a state of peers that this tracker knows`);
+  }
 }
 
 interface ChangeMessage {
@@ -383,6 +417,7 @@ function entryOut(entry: EntryView) {
     replicas: entry.replicas,
     replicasReached: entry.replicasReached,
     replicaChunksMissing: entry.replicaChunksMissing,
+    volunteers: entry.volunteers,
   };
 }
 
@@ -392,7 +427,7 @@ function withBigints<T extends { size: number; publishedAtMs: number }>(entry: T
 }
 
 function sourceOut(source: SourceView, entry: EntryView, readsRuns: boolean) {
-  const { peerId, addresses, dialects, chunks, rangeName } = source;
+  const { peerId, addresses, dialects, chunks, rangeName, isReplica } = source;
   return {
     peerId: idBytes(peerId),
     addresses: addresses.map(({ host, port }) => ({ host, port })),
@@ -400,6 +435,7 @@ function sourceOut(source: SourceView, entry: EntryView, readsRuns: boolean) {
     holding: {
       contentId: contentIdBytes(entry.contentId),
       complete: chunks === null,
+      replica: isReplica,
       ...(chunks === null || chunks.count === 0 ? {} : mapOut(chunks, readsRuns)),
     },
     rangeName,
