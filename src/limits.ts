@@ -380,8 +380,8 @@ export const LOCATE_SOURCES_MAX = 25;
 export const LOCATE_REVISION_BYTES_MAX = 64;
 /** Characters of a call's id that is taken over from who calls. A longer one is replaced. */
 export const CALL_ID_CHARS_MAX = 64;
-/** Members looked through for those that are new to who asks. A larger swarm is answered for as if it were asked the first time. */
-export const LOCATE_NEW_LOOKED_AT_MAX = 10_000;
+/** Members looked through for those that are new to who asks (a larger swarm is answered for as if it were asked the first time), or for one that can be reached. */
+export const LOCATE_LOOKED_AT_MAX = 10_000;
 /** A manifest up to this size travels inside the answer to Locate; larger ones are fetched from peers. */
 export const MANIFEST_INLINE_BYTES_MAX = 64 * KiB;
 /** Body of one REST or RPC call. Larger: 413. */
@@ -518,6 +518,8 @@ export const DIAL_BACK_TIMEOUT_MS = 3_000;
 export const DIAL_BACK_WAIT_MS = 1_500;
 /** With its next renewal after this, an address that did not answer is dialled again; and a name that did, which may mean another one now. */
 export const DIAL_BACK_RETRY_MS = 60_000;
+/** At another address than the caller's own the wait is doubled with each silent dial, up to this. */
+export const DIAL_BACK_RETRY_MAX_MS = 3_600_000;
 export const DIAL_BACK_NAME_MS = 300_000;
 /** Dials to addresses other than the caller's own, for one caller and to one target: a burst, then a steady rate; callers and targets remembered. */
 export const DIAL_BACK_FOREIGN_BURST = 64;

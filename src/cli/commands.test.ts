@@ -550,6 +550,7 @@ describe('status', () => {
         roots: ['/data'],
         sharedFiles: 2,
         sharedBytes: 2 ** 30,
+        volunteer: { offeredBytes: 50e9, usedBytes: 3e9, contents: 2 },
         connections: 3,
         uploadedBytes: 2 ** 20,
         downloadedBytes: 0,
@@ -573,6 +574,7 @@ describe('status', () => {
     const { stdout, code } = runFake(['status'], { readNodeStatuses: () => Promise.resolve(statuses) });
     expect(await code).toBe(0);
     expect(stdout.text).toContain('http://127.0.0.1:9000 (away)');
+    expect(stdout.text).toMatch(/keeps +2\.79 GiB of 46\.6 GiB offered, copies of 2 contents/u);
     expect(stdout.text).toMatch(/limits +10 MB\/s up, none down/);
     expect(stdout.text).toMatch(/big\.bin +50 % +stalled: no-source/);
   });

@@ -197,6 +197,27 @@ describe('whoever wants to make a tracker dial others', () => {
     expect(world.dials.length - limits.DIAL_BACK_FOREIGN_BURST).toBe(100);
   });
 
+  test('leaves room for everybody else behind the same address: each is dialled in the end', async () => {
+    const world = await createWatched((address) => address.endsWith(':81'));
+    const { bench, dials } = world;
+    const peerIds = Array.from({ length: 600 }, (_, number) => {
+      const port = number === 599 ? 81 : 80; // the last one answers
+      return register(world, number, [{ host: `198.51.100.${number % 250}`, port }], OUTSIDE);
+    });
+    const verdicts = () => peerIds.map((peerId) => bench.registry.renew(peerId, []).reachability);
+    let rounds = 0;
+    for (; verdicts().includes('unknown') && rounds < 100; rounds++) {
+      bench.clock.nowMs += limits.RENEW_MS;
+      await settle();
+    }
+    expect(verdicts().filter((verdict) => verdict === 'unreachable')).toHaveLength(599);
+    expect(await named(bench)).toEqual(['198.51.100.99:81']);
+    const seconds = (rounds * limits.RENEW_MS) / 1_000;
+    expect(dials.length).toBeLessThanOrEqual(
+      limits.DIAL_BACK_FOREIGN_BURST + (seconds + 10) * limits.DIAL_BACK_FOREIGN_PER_SECOND,
+    );
+  });
+
   test('may not gather many to dial one', async () => {
     const world = await createWatched(() => false);
     for (let number = 0; number < 100; number++) {

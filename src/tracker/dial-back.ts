@@ -39,6 +39,8 @@ export interface DialBackOptions {
 export interface Proof {
   readonly ok: boolean;
   readonly atMs: number;
+  /** Dials in a row that found nobody. */
+  readonly failures: number;
 }
 
 interface Check {
@@ -124,7 +126,7 @@ export class DialBack {
       const text = formatAddress(address);
       const proof = peer.proofs.get(text);
       if (this.#checks.get(peer)?.pending.has(text) === true) continue;
-      if (proof !== undefined && nowMs < againAtMs(proof, address)) continue;
+      if (proof !== undefined && nowMs < againAtMs(proof, address, peer)) continue;
       if (!mayBeDialled(address.host, fromLoopback)) this.#found(peer, address, false, nowMs);
       else if (expected !== undefined && this.#mayDialNow(peer, address, nowMs)) {
         this.#pendingOf(peer).add(text);
@@ -167,7 +169,9 @@ export class DialBack {
 
   #found(peer: PeerRecord, address: Address, ok: boolean, atMs: number): void {
     this.counts[ok ? 'answered' : 'silent']++;
-    peer.proofs.set(formatAddress(address), { ok, atMs });
+    const text = formatAddress(address);
+    const failures = ok ? 0 : (peer.proofs.get(text)?.failures ?? 0) + 1;
+    peer.proofs.set(text, { ok, atMs, failures });
     if (this.#apply(peer)) this.#options.onChange(peer);
     this.#plan(peer, atMs);
   }
@@ -201,7 +205,7 @@ export class DialBack {
     let dueMs = Number.POSITIVE_INFINITY;
     for (const address of peer.addresses) {
       const proof = peer.proofs.get(formatAddress(address));
-      dueMs = Math.min(dueMs, proof === undefined ? nowMs + limits.RENEW_MS : againAtMs(proof, address));
+      dueMs = Math.min(dueMs, proof === undefined ? nowMs + limits.RENEW_MS : againAtMs(proof, address, peer));
     }
     peer.dialBackDueMs = dueMs;
   }
@@ -213,9 +217,15 @@ const BUDGET = {
   keysMax: limits.DIAL_BACK_KEYS_MAX,
 } as const;
 
-/** What answered is not asked again until it is announced anew, but a name may come to mean another address. */
-function againAtMs({ ok, atMs }: Proof, { host }: Address): number {
-  if (!ok) return atMs + limits.DIAL_BACK_RETRY_MS;
+/**
+ * What answered is not asked again until it is announced anew, but a name may come to mean another address. What is silent is asked ever
+ * more rarely where dials are counted: were it not, peers that nobody can reach would use up what others behind the same address need.
+ */
+function againAtMs({ ok, atMs, failures }: Proof, { host }: Address, { observedHost }: PeerRecord): number {
+  if (!ok) {
+    if (host === observedHost) return atMs + limits.DIAL_BACK_RETRY_MS;
+    return atMs + Math.min(limits.DIAL_BACK_RETRY_MS * 2 ** (failures - 1), limits.DIAL_BACK_RETRY_MAX_MS);
+  }
   return isName(host) ? atMs + limits.DIAL_BACK_NAME_MS : Number.POSITIVE_INFINITY;
 }
 

@@ -119,15 +119,15 @@ function inTurn(list: readonly Holding[], turn: number, isOfUse: (holding: Holdi
   const count = limits.LOCATE_SOURCES_MAX;
   if (list.length <= count) return list.filter(isOfUse);
   const chosen: Holding[] = [];
-  const steps = Math.min(list.length, LOOKED_AT_FACTOR * count);
-  for (let step = 0; step < steps && chosen.length < count; step++) {
+  const steps = Math.min(list.length, limits.LOCATE_LOOKED_AT_MAX);
+  for (let step = 0; step < steps && chosen.length < (step < LOOKED_AT_FACTOR * count ? count : 1); step++) {
     const holding = list[(turn * count + step) % list.length] as Holding;
     if (isOfUse(holding)) chosen.push(holding);
   }
   return chosen;
 }
 
-/** Members looked at for each that is wanted, where some cannot be used. */
+/** Members looked at for each that is wanted, where some cannot be used; and as many as it takes until one can. */
 const LOOKED_AT_FACTOR = 4;
 
 /** Every version of a name, newest first; of `name@hex`, all of `name`. */

@@ -3,14 +3,14 @@
  * often, from which those with few links are taken (the power of two choices keeps the graph near-regular). One or two complete
  * peers always come, never only complete ones while there are others, and the rarest chunks are covered.
  */
-import { LOCATE_NEW_LOOKED_AT_MAX } from '../limits.ts';
+import { LOCATE_LOOKED_AT_MAX } from '../limits.ts';
 import type { Holding, PeerRecord } from './records.ts';
 
 /** Complete peers named when there are enough others. */
 const COMPLETE_WANTED = 2;
 /** Rarest chunks that are looked after when no complete peer covers everything anyway. */
 const RAREST_LOOKED_AFTER = 8;
-/** Members looked at for each that would do, where some cannot be named. */
+/** Members looked at for each that would do, where some cannot be named; and as many as it takes until one can. */
 const LOOKED_AT_FACTOR = 4;
 
 /** What of a content's swarm is chosen from. */
@@ -61,7 +61,7 @@ export function newSources(
   sinceVersion: number,
   options: ChoiceOptions,
 ): readonly Holding[] | undefined {
-  if (sinceVersion > swarm.version || swarm.complete.length + swarm.partial.length > LOCATE_NEW_LOOKED_AT_MAX)
+  if (sinceVersion > swarm.version || swarm.complete.length + swarm.partial.length > LOCATE_LOOKED_AT_MAX)
     return undefined;
   const isNew = (holding: Holding): boolean =>
     holding.joinedVersion > sinceVersion && holding.peer !== options.asking && options.canUse(holding);
@@ -80,8 +80,11 @@ function pick(
   const start = (turn * count) % list.length;
   const window: Holding[] = [];
   // as long as all can be used that is all that is looked at; where some cannot, others are looked for, within a bound
-  const lookedAtMax = Math.min(list.length, LOOKED_AT_FACTOR * (2 * count + 1));
-  for (let step = 0; step < lookedAtMax && (step <= 2 * count || window.length < count); step++) {
+  const isEnough = (step: number): boolean =>
+    window.length >=
+    (step >= LOOKED_AT_FACTOR * (2 * count + 1) ? 1 : step > 2 * count ? count : Number.POSITIVE_INFINITY);
+  const lookedAtMax = Math.min(list.length, LOCATE_LOOKED_AT_MAX);
+  for (let step = 0; step < lookedAtMax && !isEnough(step); step++) {
     const holding = list[(start + step) % list.length] as Holding;
     if (isOther(holding)) window.push(holding);
   }

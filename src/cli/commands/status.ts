@@ -1,6 +1,6 @@
 /** `shoal status`: what nodes on this machine do, and why something waits. The nodes themselves are asked, not the tracker. */
 import { Option } from 'commander';
-import type { ChunkReasonRange, NodeStatus, TransferChunks, TransferStatus } from '../../peer/api.ts';
+import type { ChunkReasonRange, NodeStatus, TransferChunks, TransferStatus, VolunteerStatus } from '../../peer/api.ts';
 import { printable } from '../display-width.ts';
 import { humanBytes, humanCount, humanPercent, humanRate } from '../human.ts';
 import { examples, type DefineCommand, type Runtime } from '../runtime.ts';
@@ -84,6 +84,7 @@ export function nodeLines(node: NodeStatus, columns: number | undefined): readon
     `  shares   ${humanCount(node.sharedFiles, 'file')} (${humanBytes(node.sharedBytes)})`,
     ...node.roots.slice(0, ROOT_LINES_MAX).map((root) => `           ${printable(root)}`),
     ...(unnamed > 0 ? [`           and ${humanCount(unnamed, 'more path')}`] : []),
+    ...(node.volunteer === undefined ? [] : [`  keeps    ${keptText(node.volunteer)}`]),
     `  moved    ${humanBytes(node.uploadedBytes)} up, ${humanBytes(node.downloadedBytes)} down, ${humanCount(node.connections, 'connection')} now`,
     ...(node.limitUp === null && node.limitDown === null
       ? []
@@ -91,6 +92,10 @@ export function nodeLines(node: NodeStatus, columns: number | undefined): readon
     ...(transfers.length === 0 ? [] : ['', ...renderTable(transfers, TRANSFER_COLUMNS, columns)]),
     '',
   ];
+}
+
+function keptText({ usedBytes, offeredBytes, contents }: VolunteerStatus): string {
+  return `${humanBytes(usedBytes)} of ${humanBytes(offeredBytes)} offered, copies of ${humanCount(contents, 'content')}`;
 }
 
 function limitText(rate: number | null): string {

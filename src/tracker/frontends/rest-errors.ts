@@ -1,5 +1,11 @@
 /** Every error of a REST call as `{"error":{"code","message"}}` with the status of the error table; nothing of the process shows. */
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchemaValidationError,
+} from 'fastify';
 import type { Socket } from 'node:net';
 import { rpcMetadata } from '../../contract/errors.ts';
 import { ERROR_TABLE, ShoalError, type ErrorCode } from '../../errors.ts';
@@ -100,7 +106,8 @@ export function refusalOf(error: ShoalError): Refusal {
 function fastifyProblem(error: FastifyError): { status: number; code: ErrorCode; message: string } | undefined {
   if (error.validation !== undefined) {
     const where = error.validationContext ?? 'request';
-    const what = error.message.replace(/^(body|querystring|params|headers)\/?/u, '').trim();
+    const what =
+      error.message.replace(/^(body|querystring|params|headers)\/?/u, '').trim() + allowedBy(error.validation);
     return { status: 400, code: 'usage', message: `the ${where} is refused: ${what}` };
   }
   switch (error.code) {
@@ -123,4 +130,10 @@ function fastifyProblem(error: FastifyError): { status: number; code: ErrorCode;
   if (status === 503) return { status, code: 'tracker-unreachable', message: 'the tracker is shutting down' };
   if (status < 400 || status >= 500) return undefined;
   return { status, code: 'usage', message: 'the body is not valid JSON' };
+}
+
+/** The values that there are, where one of a few is wanted. */
+function allowedBy([first]: readonly FastifySchemaValidationError[]): string {
+  const values = first?.keyword === 'enum' ? first.params['allowedValues'] : undefined;
+  return Array.isArray(values) ? `: ${values.join(', ')}` : '';
 }

@@ -363,6 +363,15 @@ describe('bad input', () => {
     expect(bench.registry.figures()).toMatchObject({ peersOnline: 0, entries: 0 });
   });
 
+  test('of a few words the refusal names those that there are', async () => {
+    expect((await get('/peers?state=gone')).json()).toMatchObject({
+      error: {
+        code: 'usage',
+        message: expect.stringMatching(/^the querystring is refused: state .*: online, offline$/u),
+      },
+    });
+  });
+
   test('unknown keys are let pass', async () => {
     expect((await post('/announce', { ...one, files: [{ ...pdf, more: 1 }], extra: { a: 1 } })).statusCode).toBe(200);
   });
