@@ -41,6 +41,8 @@ test('a gRPC client in Python lists, publishes, locates and watches, on the port
     sources: [['127.0.0.1:4711']],
     complete: [true],
     renewed: true,
+    chosen: { online: [expect.stringMatching(/^grpc-python/u)], offline: [], volunteers: [] },
+    leftTypes: ['watching', 'peer-left'],
     refused: { code: 'NOT_FOUND', details: 'this tracker has no entry "nothing"', shoal: 'no-such-name' },
   });
   expect(saw['events']).toEqual(

@@ -73,6 +73,17 @@ results = tracker.Publish(
 ).results
 listed = tracker.ListFiles(pb.ListFilesRequest(query="PYTHON"), timeout=TIMEOUT)
 located = tracker.Locate(pb.LocateRequest(name="from-python.bin", want_manifest=True), timeout=TIMEOUT)
+def peers(**query):
+    return [p.agent for p in tracker.ListPeers(pb.ListPeersRequest(**query), timeout=TIMEOUT).peers]
+
+
+chosen = {
+    "online": peers(state=pb.PEER_STATE_ONLINE, query="GRPC-PYTHON", name="from-python.bin"),
+    "offline": peers(state=pb.PEER_STATE_OFFLINE),
+    "volunteers": peers(volunteers=True),
+}
+leaving = tracker.Watch(pb.WatchRequest(types=["peer-left"]), timeout=TIMEOUT)
+left_types = [next(leaving).type]
 renewed = tracker.Renew(pb.RenewRequest(peer_id=me), timeout=TIMEOUT)
 try:
     tracker.Locate(pb.LocateRequest(name="nothing"), timeout=TIMEOUT)
@@ -87,6 +98,8 @@ published.wait(TIMEOUT)
 watching.cancel()
 watcher.join(TIMEOUT)
 tracker.Leave(pb.LeaveRequest(peer_id=me), timeout=TIMEOUT)
+left_types.append(next(leaving).type)
+leaving.cancel()
 print(
     json.dumps(
         {
@@ -99,6 +112,8 @@ print(
             "complete": [s.holding.complete for s in located.sources],
             "renewed": renewed.known,
             "refused": refused,
+            "chosen": chosen,
+            "leftTypes": left_types,
             "events": events,
         }
     )

@@ -137,7 +137,11 @@ function linkedIn(role: unknown): number | undefined {
 
 function tooFew(confirmed: number, needed: number, linked: number | undefined): ShoalError {
   const follow =
-    linked === undefined || linked >= needed ? '' : `, and only ${linked} follow${linked === 1 ? 's' : ''} it`;
+    linked === undefined || linked >= needed
+      ? ''
+      : linked === 0
+        ? ', and none follows it'
+        : `, and only ${linked} follow${linked === 1 ? 's' : ''} it`;
   const seconds = limits.STORE_REPLICA_WAIT_MS / 1_000;
   return new ShoalError(
     'disk',
