@@ -82,3 +82,33 @@ test('a private tracker, and one that is told to be quiet', async (context) => {
   expect(ls.stderr).toContain(`http://${there.address}:${port} (`);
   expect(ls.stderr).toContain('is private: it takes --tracker, and a token or a certificate');
 });
+
+test('of two trackers and a private one, an open one is used, the other named, and the private one left alone', async (context) => {
+  need(context, NAMESPACES);
+  const [there, here] = await twoMachines(context);
+  const folder = await createWorld(context);
+  const serving = await createWorld(context, { launcher: await there.launcher(join(folder.folder, 'there')) });
+  const asking = await createWorld(context, { launcher: await here.launcher(join(folder.folder, 'here')) });
+  const start = async (env: Readonly<Record<string, string>> = {}): Promise<string> => {
+    const flags = ['tracker', '--json', '--port', '0', '--store', 'memory'];
+    const tracker = serving.run(flags, { env: { SHOAL_MDNS: 'on', ...env } });
+    return `http://${there.address}:${new URL(String((await tracker.event('listening'))['url'])).port}`;
+  };
+  const token = serving.run(['token'], MDNS);
+  await token.ended();
+  const [secret = ''] = /\S{20,}/u.exec(token.stdout.toString()) ?? [];
+  const hidden = await start({ SHOAL_TOKEN: secret });
+  const open = [await start(), await start()];
+
+  await eventually(async () => {
+    const ls = asking.run(['ls'], MDNS);
+    expect(await ls.ended()).toMatchObject({ code: 0 });
+    const [, used = ''] =
+      /^shoal: no tracker was named; found (\S+) \(.*\) on this network and use it$/mu.exec(ls.stderr) ?? [];
+    const [, other = ''] = /^shoal: --tracker chooses another: (\S+) \([^)]*\)$/mu.exec(ls.stderr) ?? [];
+    expect(ls.stderr).not.toContain(hidden);
+    expect(open).toContain(used);
+    // the second may be heard a moment later than the first
+    return other !== '' && [used, other].toSorted().join() === open.toSorted().join();
+  }, 'both are told of');
+});
