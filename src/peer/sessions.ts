@@ -3,7 +3,7 @@
  * them, and closed when they have been alone for a while.
  */
 import { randomInt } from 'node:crypto';
-import type { Bitfield } from '../content/bitfield.ts';
+import { Bitfield } from '../content/bitfield.ts';
 import type { ChunkLayout } from '../content/chunk-layout.ts';
 import type { ContentId } from '../content/digest.ts';
 import type { Manifest } from '../content/manifest.ts';
@@ -47,6 +47,16 @@ export interface SessionPlan {
   readonly order: 'rarest' | 'in-order';
   readonly single: boolean;
   readonly events: Omit<SessionEvents, 'dial' | 'probe'>;
+}
+
+/** Of a content that is whole here: nothing is fetched. */
+export interface WholePlan {
+  readonly name: string;
+  readonly manifest: Manifest;
+  readonly kind: SessionKind;
+  readonly store: ChunkStore;
+  /** What is heard of those that it is served to. */
+  readonly events?: Pick<SessionEvents, 'diskProblem' | 'accused'> | undefined;
 }
 
 export interface SessionsOptions {
@@ -130,6 +140,19 @@ export class Sessions {
     });
     this.#open.set(key, { name: plan.name, manifest, session, kind: plan.kind });
     return session;
+  }
+
+  /** Serves a content that is whole here. Throws `conflict` when it has a session already. */
+  openWhole({ events, ...plan }: WholePlan): ContentSession {
+    return this.open({
+      ...plan,
+      layout: plan.manifest,
+      have: Bitfield.full(plan.manifest.chunkCount),
+      verify: () => Promise.resolve({ ok: true }),
+      order: 'rarest',
+      single: false,
+      events: { ...events, needPeers: () => undefined },
+    });
   }
 
   /** Closes the session of a content, if it is of one of these kinds. */
