@@ -53,9 +53,9 @@ export async function openTerminalWith(
     (await run('tmux', ['-S', socket, '-f', '/dev/null', ...words], { env, cwd: world.folder })).stdout;
   const home = `SHOAL_DATA_HOME=${join(world.folder, 'home-of-terminal')}`;
   const size = ['-x', '160', '-y', '50'];
-  const started = ['sh', '-c', '"$@"; echo "[ended $?]"', 'sh', 'env', home, 'NO_COLOR=1', ...command];
-  // the pane stays when the command has ended, so that its last words can be read
-  await tmux('start-server', ';', 'set', '-g', 'remain-on-exit', 'on', ';', 'new-session', '-d', ...size, ...started);
+  // something stays behind the command, so that its last words can be read: tmux may not read to its end a terminal that nobody has open
+  const started = ['sh', '-c', '"$@"; echo "[ended $?]"; exec sleep 600', 'sh', 'env', home, 'NO_COLOR=1', ...command];
+  await tmux('new-session', '-d', ...size, ...started);
   const pid = Number(await tmux('display', '-p', '#{pane_pid}'));
   onTestFinished(async () => {
     await tmux('kill-server');
