@@ -21,11 +21,11 @@ function sharedBytes(byteCount: number, seed: number): SharedBytes {
   return bytes;
 }
 
-type Kind = 'threads' | 'this thread' | 'on the spot';
+type Kind = 'threads' | 'threads and a writer' | 'this thread' | 'on the spot';
 
 async function workers(kind: Kind): Promise<ChunkWorkers> {
-  const made = createChunkWorkers({ threadCount: 2 });
-  if (kind === 'threads') await made.start();
+  const made = createChunkWorkers({ threadCount: 2, hasWriter: kind === 'threads and a writer' });
+  if (kind.startsWith('threads')) await made.start();
   if (kind === 'this thread') made.prepare(65_536);
   onTestFinished(() => made.close());
   return made;
@@ -33,43 +33,48 @@ async function workers(kind: Kind): Promise<ChunkWorkers> {
 
 const digestOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest());
 
-describe.each(['threads', 'this thread', 'on the spot'] as const)('chunk workers, %s', (kind) => {
-  it('digest many chunks at once, each with its own bytes', async () => {
-    const made = await workers(kind);
-    const chunks = Array.from({ length: 20 }, (_, seed) => sharedBytes(100_000, seed));
-    const digests = await Promise.all(chunks.map((chunk) => made.digest(chunk)));
-    expect(digests.map(({ digest }) => digest)).toEqual(chunks.map(digestOf));
-  });
+describe.each(['threads', 'threads and a writer', 'this thread', 'on the spot'] as const)(
+  'chunk workers, %s',
+  (kind) => {
+    it('digest many chunks at once, each with its own bytes', async () => {
+      const made = await workers(kind);
+      const chunks = Array.from({ length: 20 }, (_, seed) => sharedBytes(100_000, seed));
+      const digests = await Promise.all(chunks.map((chunk) => made.digest(chunk)));
+      expect(digests.map(({ digest }) => digest)).toEqual(chunks.map(digestOf));
+    });
 
-  it('digest the part of a buffer that is a chunk', async () => {
-    const buffer = sharedBytes(65_536, 1);
-    expect((await (await workers(kind)).digest(buffer.subarray(0, 1_000))).digest).toEqual(
-      digestOf(buffer.subarray(0, 1_000)),
-    );
-  });
+    it('digest the part of a buffer that is a chunk', async () => {
+      const buffer = sharedBytes(65_536, 1);
+      expect((await (await workers(kind)).digest(buffer.subarray(0, 1_000))).digest).toEqual(
+        digestOf(buffer.subarray(0, 1_000)),
+      );
+    });
 
-  it('write every byte where it belongs', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
-    onTestFinished(() => rm(folder, { recursive: true }));
-    const file = await open(join(folder, 'f'), 'w+');
-    const made = await workers(kind);
-    const first = sharedBytes(100_001, 1);
-    const second = sharedBytes(50_000, 2);
-    await Promise.all([made.write(file.fd, second, first.length), made.write(file.fd, first, 0)]);
-    await file.close();
-    const written = await readFile(join(folder, 'f'));
-    expect(digestOf(written)).toEqual(digestOf(Buffer.concat([first, second])));
-  });
+    it('write every byte where it belongs', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+      onTestFinished(() => rm(folder, { recursive: true }));
+      const file = await open(join(folder, 'f'), 'w+');
+      const made = await workers(kind);
+      const first = sharedBytes(100_001, 1);
+      const second = sharedBytes(50_000, 2);
+      await Promise.all([made.write(file.fd, second, first.length), made.write(file.fd, first, 0)]);
+      await file.close();
+      const written = await readFile(join(folder, 'f'));
+      expect(digestOf(written)).toEqual(digestOf(Buffer.concat([first, second])));
+    });
 
-  it('say what the system said when a write fails', async () => {
-    const file = await open('/dev/null', 'r');
-    onTestFinished(() => file.close());
-    await expect((await workers(kind)).write(file.fd, sharedBytes(10, 1), 0)).rejects.toMatchObject({ code: 'EBADF' });
-  });
-});
+    it('say what the system said when a write fails', async () => {
+      const file = await open('/dev/null', 'r');
+      onTestFinished(() => file.close());
+      await expect((await workers(kind)).write(file.fd, sharedBytes(10, 1), 0)).rejects.toMatchObject({
+        code: 'EBADF',
+      });
+    });
+  },
+);
 
 it('chunk workers that are closed while they work reject what was under way', async () => {
-  const made = createChunkWorkers({ threadCount: 1 });
+  const made = createChunkWorkers({ threadCount: 1, hasWriter: false });
   await made.start();
   const jobs = Promise.allSettled(Array.from({ length: 50 }, (_, seed) => made.digest(sharedBytes(1_000_000, seed))));
   await made.close();
@@ -81,7 +86,7 @@ it('chunk workers that are closed while they work reject what was under way', as
 
 it('chunk workers begin on this thread and start others when chunks come fast', async () => {
   let nowMs = 0;
-  const made = createChunkWorkers({ threadCount: 1, clock: () => nowMs });
+  const made = createChunkWorkers({ threadCount: 1, hasWriter: false, clock: () => nowMs });
   onTestFinished(() => made.close());
   made.prepare(65_536);
   const chunk = sharedBytes(MiB, 1);
@@ -98,7 +103,7 @@ it('chunk workers begin on this thread and start others when chunks come fast', 
 });
 
 it('chunk workers start threads for large chunks before the first comes', async () => {
-  const made = createChunkWorkers({ threadCount: 1 });
+  const made = createChunkWorkers({ threadCount: 1, hasWriter: false });
   onTestFinished(() => made.close());
   made.prepare(INLINE_CHUNK_BYTES_MAX);
   made.prepare(2 * INLINE_CHUNK_BYTES_MAX);
@@ -111,7 +116,11 @@ it('chunk workers start threads when a write took long', async () => {
   const file = await open(join(folder, 'f'), 'w');
   onTestFinished(() => file.close());
   let nowMs = 0;
-  const made = createChunkWorkers({ threadCount: 1, clock: () => (nowMs += INLINE_WRITE_MS_MAX + 1) });
+  const made = createChunkWorkers({
+    threadCount: 1,
+    hasWriter: false,
+    clock: () => (nowMs += INLINE_WRITE_MS_MAX + 1),
+  });
   onTestFinished(() => made.close());
   made.prepare(65_536);
   await made.write(file.fd, sharedBytes(10, 1), 0);
@@ -134,7 +143,7 @@ it.each<WholeCase>([
   async ({ threadCount, startAfter }) => {
     const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
     onTestFinished(() => rm(folder, { recursive: true }));
-    const made = createChunkWorkers({ threadCount });
+    const made = createChunkWorkers({ threadCount, hasWriter: threadCount > 1 });
     if (startAfter === 0) await made.start();
     else made.prepare(65_536);
     onTestFinished(() => made.close());
