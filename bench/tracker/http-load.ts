@@ -54,6 +54,9 @@ export async function load(options: LoadOptions): Promise<LoadFigures> {
   const startedAtMs = performance.now();
   /** When the n-th request of all is due; waiting for a free connection counts as waiting for the answer. */
   let due = 0;
+  /** From when they are due: all connections are open. To dial them takes longer than the slowest of a hundred answers. */
+  let paceFromMs = Number.POSITIVE_INFINITY;
+  let unopened = connections;
   const idle: (() => void)[] = [];
 
   const run = (): Promise<void> =>
@@ -75,7 +78,7 @@ export async function load(options: LoadOptions): Promise<LoadFigures> {
           resolve();
         } else if (!open) dial();
         else if (rate === 0) send(performance.now(), Math.min(free, answersMax - next));
-        else idle.push(() => (stopped ? goOn(1) : send(startedAtMs + (due++ * 1000) / rate, 1)));
+        else idle.push(() => (stopped ? goOn(1) : send(paceFromMs + (due++ * 1000) / rate, 1)));
       };
       const read = (bytes: Buffer, length: number): void => {
         const nowMs = performance.now();
@@ -102,6 +105,7 @@ export async function load(options: LoadOptions): Promise<LoadFigures> {
         };
         socket = connect({ port, host: '127.0.0.1', noDelay: true, onread }, () => {
           open = true;
+          if (--unopened === 0) paceFromMs = performance.now();
           goOn(rate === 0 ? pipelined : 1);
         });
         socket.on('close', () => {
@@ -125,7 +129,7 @@ export async function load(options: LoadOptions): Promise<LoadFigures> {
   const pace = rate === 0 ? undefined : setInterval(() => dispatch(), 1);
   const dispatch = (): void => {
     const now = performance.now();
-    const allowed = Math.floor(((now - startedAtMs) * rate) / 1000) - due;
+    const allowed = Math.floor((Math.max(0, now - paceFromMs) * rate) / 1000) - due;
     for (const one of idle.splice(0, Math.max(0, allowed))) one();
   };
   const timer = setTimeout(() => {
