@@ -182,7 +182,8 @@ export interface TransferStatus {
   readonly content: string;
   readonly size: number;
   readonly bytes: number;
-  readonly state: 'seeding' | 'fetching' | 'stalled';
+  /** `serving`: it has a part, serves that, and fetches no more of it (what a volunteer keeps). */
+  readonly state: 'seeding' | 'serving' | 'fetching' | 'stalled';
   readonly reason: string | null;
   /** As in the progress of a download; of what is only served, what the sends wait for. */
   readonly bottleneck: string | null;

@@ -160,7 +160,7 @@ const isTransfer = isShape<TransferStatus>({
   content: isText,
   size: isNumber,
   bytes: isNumber,
-  state: isOneOf('seeding', 'fetching', 'stalled'),
+  state: isOneOf('seeding', 'serving', 'fetching', 'stalled'),
   reason: isOrNull(isText),
   bottleneck: isOrNull(isText),
   reasons: isCounts,

@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, sep } from 'node:path';
 import { ShoalError } from '../errors.ts';
 import * as limits from '../limits.ts';
-import type { NodeLimits, NodeStatus, PeerNode } from './api.ts';
+import type { NodeLimits, NodeStatus, TransferStatus, PeerNode } from './api.ts';
 import { createLineReader } from './control-lines.ts';
 import {
   encodeLine,
@@ -205,8 +205,10 @@ async function checkOutput(output: string, roots: readonly string[]): Promise<vo
 function brief(status: NodeStatus): NodeStatus {
   const { transfers } = status;
   if (transfers.length <= limits.CONTROL_TRANSFERS_MAX) return status;
-  const rank = transfers.toSorted(
-    (a, b) => Number(b.state !== 'seeding') - Number(a.state !== 'seeding') || b.peers - a.peers,
-  );
+  const rank = transfers.toSorted((a, b) => Number(isMoving(b)) - Number(isMoving(a)) || b.peers - a.peers);
   return { ...status, transfers: rank.slice(0, limits.CONTROL_TRANSFERS_MAX) };
+}
+
+function isMoving({ state }: TransferStatus): boolean {
+  return state === 'fetching' || state === 'stalled';
 }

@@ -109,7 +109,7 @@ function transferStatus({ name, manifest, session, kind }: OpenSession, nowMs: n
     content: manifest?.contentId ?? '',
     size: layout.size,
     bytes: Math.min(layout.size, swarm.have.count * layout.chunkSize),
-    state: swarm.isComplete || kind === 'served' ? 'seeding' : reason === null ? 'fetching' : 'stalled',
+    state: swarm.isComplete ? 'seeding' : kind === 'served' ? 'serving' : reason === null ? 'fetching' : 'stalled',
     reason,
     bottleneck: session.bottleneck(),
     reasons: session.reasons(),

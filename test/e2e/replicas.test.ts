@@ -38,6 +38,10 @@ test('copies outlive their publisher, are repaired when a volunteer is gone for 
   const info = world.run(['info', 'kept.bin', '--tracker', tracker.url]);
   await info.ended();
   expect(info.stdout.toString()).toContain('2 of 2');
+  const parts = await Promise.all(homes.map((home) => transfersOf(world, home)));
+  const states = parts.flat().map(({ bytes, size, state }) => ({ isWhole: bytes === size, state }));
+  expect(states).toContainEqual({ isWhole: false, state: 'serving' });
+  expect(states).not.toContainEqual({ isWhole: false, state: 'seeding' });
 
   publisher.process.kill('SIGKILL');
   await publisher.process.ended();
@@ -70,6 +74,19 @@ test('copies outlive their publisher, are repaired when a volunteer is gone for 
   expect(metrics).toContain('shoal_tracker_volunteers 3');
   expect(metrics).toContain('shoal_tracker_replica_chunks_missing 0');
 }, 150_000);
+
+interface Transfer {
+  readonly bytes: number;
+  readonly size: number;
+  readonly state: string;
+}
+
+async function transfersOf(world: World, home: string): Promise<readonly Transfer[]> {
+  const status = world.run(['status', '--json'], { home });
+  await status.ended();
+  const nodes = JSON.parse(status.stdout.toString()) as readonly { readonly transfers: readonly Transfer[] }[];
+  return nodes.flatMap(({ transfers }) => transfers);
+}
 
 async function reached(url: string): Promise<void> {
   await eventually(

@@ -300,9 +300,11 @@ function locateQuery(registry: Registry, request: LocateRequest): LocateQuery {
 }
 
 function locatedOut({ revisions }: Registry, located: Located, readsRuns: boolean) {
+  // once for all sources: making bytes of digits was a tenth of a Locate
+  const contentId = contentIdBytes(located.entry.contentId);
   return {
     entry: entryOut(located.entry),
-    sources: located.sources.map((source) => sourceOut(source, located.entry, readsRuns)),
+    sources: located.sources.map((source) => sourceOut(source, contentId, readsRuns)),
     incremental: located.isIncremental,
     ...(located.version === undefined ? {} : { revision: revisions.encode(located.version) }),
     ...(located.manifest === undefined ? {} : { manifest: located.manifest.bytes }),
@@ -426,14 +428,14 @@ function withBigints<T extends { size: number; publishedAtMs: number }>(entry: T
   return { ...entry, size: BigInt(entry.size), publishedAtMs: BigInt(entry.publishedAtMs) };
 }
 
-function sourceOut(source: SourceView, entry: EntryView, readsRuns: boolean) {
+function sourceOut(source: SourceView, contentId: Uint8Array<ArrayBuffer>, readsRuns: boolean) {
   const { peerId, addresses, dialects, chunks, rangeName, isReplica } = source;
   return {
     peerId: idBytes(peerId),
     addresses: addresses.map(({ host, port }) => ({ host, port })),
     dialects: dialectsToWire(dialects),
     holding: {
-      contentId: contentIdBytes(entry.contentId),
+      contentId,
       complete: chunks === null,
       replica: isReplica,
       ...(chunks === null || chunks.count === 0 ? {} : mapOut(chunks, readsRuns)),
