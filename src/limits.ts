@@ -282,6 +282,8 @@ export const ENDGAME_GAIN_MIN_SHARE = 0.25;
 /** Extra bytes the end-game may cost: this many chunks or this share of the content, whichever is more. Beyond: no second sources. */
 export const ENDGAME_WASTE_CHUNKS_MAX = 4;
 export const ENDGAME_WASTE_SHARE_MAX = 0.01;
+/** In the end-game a source that has given nothing yet is expected to take so much longer: it may never give anything. */
+export const UNPROVEN_SOURCE_DOUBT_MS = 2_000;
 /** Assumed of a source while no source has shown a rate. */
 export const SOURCE_RATE_UNKNOWN_BYTES_PER_SECOND = 1_000_000;
 /** A send on which the neighbour takes no byte for this long: its connection is closed. */

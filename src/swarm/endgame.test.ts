@@ -113,6 +113,27 @@ describe('the end-game', () => {
     expect(askedOf).not.toContain(slow);
   });
 
+  it('doubts who has given nothing yet: as a second source it comes after those that have, as a first one it gets company at once', () => {
+    const bench = new Bench({ chunkCount: 16 });
+    const [fresh, fast, mute] = [1, 2, 3].map((index) => bench.source(index)) as [LinkId, LinkId, LinkId];
+    bench.grant(mute, [15]);
+    for (let given = 0; given < 15; given++) bench.give(fast, bench.grant(fast) as Asked, 10);
+    bench.passUntil(bench.nowMs + limits.ENDGAME_CHECK_MS);
+    expect(bench.grant(fresh)).toBeUndefined();
+    expect(bench.grant(fast)?.chunkIndex).toBe(15);
+  });
+
+  it('asks who has given nothing when nobody else is left, once it is worth the doubt', () => {
+    const bench = new Bench({ chunkCount: 64 });
+    const [fast, fresh] = [bench.source(1), bench.source(2)] as [LinkId, LinkId];
+    for (let given = 0; given < 63; given++) bench.give(fast, bench.grant(fast) as Asked, 50);
+    bench.fragment(fast, bench.grant(fast) as Asked, 0, 64 * KiB);
+    bench.passUntil(bench.nowMs + limits.ENDGAME_CHECK_MS);
+    expect(bench.grant(fresh)).toBeUndefined();
+    bench.passUntil(bench.nowMs + limits.REQUEST_STALL_MIN_MS - 200);
+    expect(bench.grant(fresh)?.chunkIndex).toBeDefined();
+  });
+
   it('stops when more than ENDGAME_WASTE_CHUNKS_MAX chunks, or the same share of the content, were wasted', () => {
     const chunkCount = 16;
     const bench = new Bench({ chunkCount });

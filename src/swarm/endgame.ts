@@ -2,7 +2,12 @@
  * The end-game by expected completion time: when nothing is left to request, a chunk that crawls towards us is asked of a faster
  * holder too. One decision, no state: numbers in, at most one better source out.
  */
-import { ENDGAME_GAIN_MIN_MS, ENDGAME_GAIN_MIN_SHARE, SOURCE_RATE_UNKNOWN_BYTES_PER_SECOND } from '../limits.ts';
+import {
+  ENDGAME_GAIN_MIN_MS,
+  ENDGAME_GAIN_MIN_SHARE,
+  SOURCE_RATE_UNKNOWN_BYTES_PER_SECOND,
+  UNPROVEN_SOURCE_DOUBT_MS,
+} from '../limits.ts';
 import { median } from './estimators.ts';
 import type { Neighbour, Request } from './neighbour.ts';
 
@@ -12,7 +17,10 @@ export function remainingMs(neighbour: Neighbour, request: Request, medianRate: 
   const waitMs =
     request.receivedBytes === 0 ? Math.max(0, (neighbour.grantWaitMs.value ?? 0) - (nowMs - request.requestedAtMs)) : 0;
   const silentMs = nowMs - request.lastByteAtMs;
-  return waitMs + ((request.byteCount - request.receivedBytes) * 1000) / rate + (silentMs > 500 ? silentMs : 0);
+  const doubtMs = neighbour.receivedBytes === 0 ? UNPROVEN_SOURCE_DOUBT_MS : 0;
+  return (
+    doubtMs + waitMs + ((request.byteCount - request.receivedBytes) * 1000) / rate + (silentMs > 500 ? silentMs : 0)
+  );
 }
 
 /** Milliseconds from now until a new request for `byteCount` bytes at this neighbour would be whole. */
@@ -22,7 +30,13 @@ export function expectedMs(neighbour: Neighbour, byteCount: number, medianRate: 
     0,
   );
   const rate = neighbour.rate.value ?? medianRate;
-  return 1.5 * (neighbour.rttMs ?? 50) + (neighbour.grantWaitMs.value ?? 0) + ((byteCount + queuedBytes) * 1000) / rate;
+  const doubtMs = neighbour.receivedBytes === 0 ? UNPROVEN_SOURCE_DOUBT_MS : 0;
+  return (
+    doubtMs +
+    1.5 * (neighbour.rttMs ?? 50) +
+    (neighbour.grantWaitMs.value ?? 0) +
+    ((byteCount + queuedBytes) * 1000) / rate
+  );
 }
 
 export function medianRateOf(neighbours: Iterable<Neighbour>): number {
